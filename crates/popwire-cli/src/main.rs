@@ -1,0 +1,2 @@
+//! popwire
+fn main() {}
