@@ -1,1 +1,72 @@
-//! popwire
+//! A POP3 client, blocking and async.
+//!
+//! # Scope
+//!
+//! Everything of POP3 from the client's side: connections with verified TLS, logins, typed answers, messages that stream
+//! in bounded memory, deletions whose fate is known. Not in here: what becomes of the mail afterwards (the
+//! `popwire-retriever` crate and the `popwire` program), parsing of mail, and other protocols.
+//!
+//! # A session
+//!
+//! ```text
+//!   Connector ──connect──> Client ──login──> Client ──retr, list, dele, ...──> Client ──quit──> Farewell
+//!                 TLS, greeting,    CAPA                   │                              committed,
+//!                 CAPA                                 Message: impl Read,                refused,
+//!                                                      impl AsyncRead                     unknown
+//! ```
+//!
+//! There are two doors to the same rooms: [`blocking::Client`] and [`tokio::Client`]. Their methods come from one list,
+//! and their sessions from one protocol core that knows neither sockets nor clocks (the `popwire-proto` crate).
+//!
+//! # What it promises
+//!
+//! - A message is complete or an error: only the terminator ends it. Its contents are never read as protocol, whatever
+//!   its sender put in there, and its octets are not changed.
+//! - No argument can smuggle a second command, and no secret goes out without verified TLS unless the caller said so in
+//!   as many words. Secrets are in no trace and no error.
+//! - Every wait has a deadline, every buffer a bound ([`Timeouts`], [`Limits`]).
+//! - A timeout or a cancelled future leaves the session in step: the next command first skips what is owed.
+//!
+//! # Features
+//!
+//! `blocking` and `tokio` are the doors; `aws-lc-rs` (default) and `ring` bring TLS with that cryptography; `tracing`
+//! adds events of the `tracing` crate. Features only add.
+
+#[cfg(feature = "blocking")]
+pub mod blocking;
+mod commands;
+mod connector;
+#[cfg(any(feature = "blocking", feature = "tokio"))]
+mod conversation;
+#[cfg(any(feature = "blocking", feature = "tokio"))]
+mod core;
+mod error;
+mod farewell;
+#[cfg(any(feature = "blocking", feature = "tokio"))]
+mod lines;
+mod login;
+mod timeouts;
+mod tls;
+#[cfg(feature = "tokio")]
+pub mod tokio;
+mod trace;
+mod url;
+
+pub use connector::{Connector, Security};
+pub use error::{Error, Result, TlsProblem};
+pub use farewell::Farewell;
+pub use login::Login;
+pub use popwire_proto::listing::{
+    Capabilities, Capability, Expire, Languages, LastAccessed, Mechanisms, OneScan, OneUniqueId, Scan,
+    ScanListing, Stat, UniqueId, UniqueIds,
+};
+pub use popwire_proto::{
+    IrregularEnd, Leniencies, Limits, MessageNumber, Reply, ResponseCode, Secret, State, Status, Submitted, Text,
+};
+pub use timeouts::Timeouts;
+pub use tls::{Tls, TlsInfo};
+pub use trace::{TraceEvent, TraceLevel};
+pub use url::{PopUrl, UrlError};
+
+/// The protocol core that this crate drives.
+pub use popwire_proto as proto;

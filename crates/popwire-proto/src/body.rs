@@ -1,0 +1,178 @@
+//! The body decoder: from the octets after a status line to the octets of a message.
+//!
+//! It hands out slices of its input, found with `memchr`; it copies nothing and does no work per line. A line that
+//! begins with a dot loses that dot; a line that is only a dot ends the body (RFC 1939 section 3).
+//!
+//! # Where a message ends
+//!
+//! Which octets end a body is a question of security. A sender can put a line `LF . CR LF` into a mail, with a bare LF
+//! before the dot, and octets after it that look like server replies. A server that passes bare LF through sends them
+//! as data, as it must. A client that splits lines at LF takes the dot for the end of the message and the sender's
+//! next octets for the server's answer to the next command.
+//!
+//! So the first line of a body sets its style. If it ends in CRLF, only CRLF `.` CRLF ends the body, and a bare LF is
+//! data. If it ends in a bare LF, the server is one that writes LF, and LF `.` LF or LF `.` CRLF ends the body. A bare
+//! CR is data always.
+
+use memchr::{memchr, memmem};
+
+/// What the decoder makes of the beginning of its input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// So many octets of the input are data; they are at least one.
+    Data(usize),
+    /// The first octet of the input is a stuffed dot: skip it.
+    Dot,
+    /// The first octets of the input, so many, are the terminator.
+    End(usize),
+    /// More input is needed.
+    More,
+}
+
+/// How a body ended that did not end as the RFC says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum IrregularEnd {
+    /// A bare LF stands before or after the dot where there should be CRLF.
+    BareLineFeed,
+    /// The LF after the dot's CR is missing.
+    MissingLineFeed,
+    /// The terminator stands directly after text, without a line end before it.
+    AfterText,
+}
+
+/// The decoder's state between two slices of input.
+///
+/// A tail of the input that could be a terminator in some broken form is not handed out until more input shows that it
+/// is none; so a body that is ended by [`Decoder::irregular_end`] has nothing of its terminator in its data.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Decoder {
+    style: Style,
+    at: At,
+}
+
+/// How the body's lines end; the first one decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Style {
+    #[default]
+    Unknown,
+    Crlf,
+    Lf,
+}
+
+/// Where in a line the input begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum At {
+    #[default]
+    LineStart,
+    /// Within a line; with the octet before, where it matters.
+    Middle(Before),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Before {
+    Cr,
+    Lf,
+    Other,
+}
+
+impl Decoder {
+    /// Looks at the input that follows what earlier steps consumed.
+    pub(crate) fn step(&mut self, input: &[u8]) -> Step {
+        let Some(&first) = input.first() else { return Step::More };
+        let before = match self.at {
+            At::LineStart if first == b'.' => return self.dot(input),
+            At::LineStart => Before::Other,
+            At::Middle(before) => before,
+        };
+        match self.style {
+            Style::Crlf => self.crlf(input, before),
+            Style::Lf => match memmem::find(input, b"\n.") {
+                Some(lf) => self.line_start(lf + 1),
+                None if input.ends_with(b"\n") => self.line_start(input.len()),
+                None => self.middle(input),
+            },
+            Style::Unknown => match memchr(b'\n', input) {
+                Some(lf) if lf + 1 == input.len() && possible_end(input) > 0 => self.middle(input),
+                Some(lf) => {
+                    let crlf = match lf.checked_sub(1) {
+                        Some(previous) => input.get(previous) == Some(&b'\r'),
+                        None => before == Before::Cr,
+                    };
+                    self.style = if crlf { Style::Crlf } else { Style::Lf };
+                    self.line_start(lf + 1)
+                }
+                None => self.middle(input),
+            },
+        }
+    }
+
+    /// Whether the lines of this body end in bare LF.
+    pub(crate) fn is_bare_lf(&self) -> bool {
+        self.style == Style::Lf
+    }
+
+    /// The kind of broken terminator that `rest`, all the input there is, would be.
+    pub(crate) fn irregular_end(&self, rest: &[u8]) -> Option<IrregularEnd> {
+        match (self.at, rest) {
+            (At::LineStart, b".\n") | (At::Middle(Before::Lf), b".\n" | b".\r\n") => {
+                Some(IrregularEnd::BareLineFeed)
+            }
+            (At::LineStart | At::Middle(Before::Lf), b".\r") => Some(IrregularEnd::MissingLineFeed),
+            (At::Middle(_), b".\r\n") => Some(IrregularEnd::AfterText),
+            _ => None,
+        }
+    }
+
+    /// A dot at the beginning of a line: the terminator, or one dot too many.
+    fn dot(&mut self, input: &[u8]) -> Step {
+        let bare_lf_ends = self.style != Style::Crlf;
+        match (input.get(1), input.get(2)) {
+            (None, _) | (Some(b'\r'), None) => Step::More,
+            (Some(b'\r'), Some(b'\n')) => Step::End(3),
+            (Some(b'\n'), _) if bare_lf_ends => Step::End(2),
+            // A broken end in a body of CRLF, if nothing follows.
+            (Some(b'\n'), None) => Step::More,
+            _ => {
+                self.at = At::Middle(Before::Other);
+                Step::Dot
+            }
+        }
+    }
+
+    fn crlf(&mut self, input: &[u8], before: Before) -> Step {
+        if before == Before::Cr && input.first() == Some(&b'\n') {
+            return self.line_start(1);
+        }
+        match memmem::find(input, b"\r\n.") {
+            Some(cr) => self.line_start(cr + 2),
+            None if input.ends_with(b"\r\n") && possible_end(input) == 0 => self.line_start(input.len()),
+            None => self.middle(input),
+        }
+    }
+
+    fn line_start(&mut self, octets: usize) -> Step {
+        self.at = At::LineStart;
+        Step::Data(octets)
+    }
+
+    /// All of the input is data within a line, but for a tail that is held back.
+    fn middle(&mut self, input: &[u8]) -> Step {
+        let octets = input.len() - possible_end(input);
+        let Some(last) = octets.checked_sub(1) else { return Step::More };
+        self.at = At::Middle(match input.get(last) {
+            Some(b'\r') => Before::Cr,
+            Some(b'\n') => Before::Lf,
+            _ => Before::Other,
+        });
+        Step::Data(octets)
+    }
+}
+
+/// How many octets at the end of the input could be a broken terminator, or the beginning of one.
+fn possible_end(input: &[u8]) -> usize {
+    [&b".\r\n"[..], b".\r", b".\n", b"."]
+        .iter()
+        .find(|tail| input.ends_with(tail))
+        .map_or(0, |tail| tail.len())
+}

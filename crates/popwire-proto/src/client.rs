@@ -1,0 +1,631 @@
+//! The client machine: what is in flight, what comes next, whether the session can go on.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use memchr::memchr;
+use zeroize::Zeroize;
+
+use crate::body::{Decoder, IrregularEnd, Step};
+use crate::command::Line;
+use crate::error::{Foreign, OutOfOrder, Oversize};
+use crate::inbound::Inbound;
+use crate::text::write_escaped;
+use crate::{Command, Error, Limits, Reply, Secret, Shape, Status, Text, Verb};
+
+/// The client's half of a POP3 session, without a socket.
+///
+/// Its owner moves octets: what [`unsent`](Self::unsent) shows goes to the server, what the server sends goes into
+/// [`space`](Self::space). [`submit`](Self::submit) puts a command into the outgoing octets and its expected reply
+/// into a queue; [`reply`](Self::reply) and [`body`](Self::body) take replies out in order. A short read, a timeout or
+/// a cancelled wait loses nothing: all that is known stays here, and the wait can be taken up again, or given up with
+/// [`settle`](Self::settle).
+///
+/// ```
+/// use popwire_proto::{Client, Limits, command::{StatCommand, Command}};
+///
+/// let mut client = Client::new(Limits::default());
+/// let mut feed = |client: &mut Client, octets: &[u8]| {
+///     client.space()[..octets.len()].copy_from_slice(octets);
+///     client.filled(octets.len());
+/// };
+/// feed(&mut client, b"+OK ready\r\n");
+/// assert_eq!(client.reply()?.unwrap().text(), b"ready");
+///
+/// client.submit(&StatCommand)?;
+/// assert_eq!(client.unsent(), b"STAT\r\n");
+/// client.sent(6);
+///
+/// feed(&mut client, b"+OK 2 3");
+/// assert!(client.reply()?.is_none(), "not enough input is no error");
+/// feed(&mut client, b"20\r\n");
+/// let stat = StatCommand.decode(client.reply()?.unwrap(), &Limits::default())?;
+/// assert_eq!((stat.messages, stat.octets), (2, Some(320)));
+/// # Ok::<(), popwire_proto::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Client {
+    limits: Limits,
+    inbound: Inbound,
+    outbound: Outbound,
+    /// Replies that are owed, oldest first.
+    queue: VecDeque<Owed>,
+    reading: Reading,
+    state: State,
+    facts: Facts,
+    leniencies: Leniencies,
+    closed: bool,
+    broken: Option<Error>,
+    /// Octets thrown away since the last command that was wanted.
+    discarded: u64,
+}
+
+/// The session's state (RFC 1939 section 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum State {
+    /// The client has to tell who it is.
+    Authorization,
+    /// The maildrop is open and locked.
+    Transaction,
+    /// QUIT has been sent.
+    Update,
+}
+
+/// What [`Client::body`] has for its caller.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Body<'a> {
+    /// The next octets of the message, unstuffed; [`Client::consume`] what was taken of them.
+    Chunk(&'a [u8]),
+    /// More input is needed.
+    NeedMore,
+    /// The message is complete.
+    End(End),
+}
+
+/// How a message ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// With its terminator.
+    Regular,
+    /// In a broken form that was taken for the end after a silence, see [`Client::rescue`]. It may have been cut short.
+    Irregular(IrregularEnd),
+}
+
+/// What was tolerated of this server so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Leniencies {
+    /// Status lines that ended in a bare LF.
+    pub bare_lf_lines: u64,
+    /// Multi-line answers whose lines ended in a bare LF.
+    pub bare_lf_bodies: u64,
+    /// Messages without a proper terminator.
+    pub irregular_ends: u64,
+}
+
+/// A command line that has just been put into the outgoing octets, fit to be shown: secrets are not in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Submitted<'a> {
+    public: &'a [u8],
+    hidden: bool,
+}
+
+#[derive(Debug)]
+struct Owed {
+    verb: Verb,
+    shape: Shape,
+    secret: Option<Secret>,
+}
+
+/// What the octets at hand belong to.
+#[derive(Debug)]
+enum Reading {
+    /// A status line.
+    Status,
+    /// A multi-line answer that is being collected, and its status line.
+    Listing { decoder: Decoder, reply: Reply, data: Vec<u8>, verb: Verb },
+    /// A message; `chunk` octets at the beginning of the input are decoded and not consumed.
+    Message { decoder: Decoder, chunk: usize, received: u64, verb: Verb },
+    /// A message has ended and its reader has not been told.
+    Ended(End),
+}
+
+/// What the machine has to know of the session's past to keep the RFCs' MUSTs.
+#[derive(Debug, Default)]
+struct Facts {
+    greeted: bool,
+    user_accepted: bool,
+    utf8: bool,
+    tls: Tls,
+    awaits_response: bool,
+    response_codes: bool,
+    marked: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Tls {
+    #[default]
+    No,
+    /// STLS is sent, or accepted and the handshake is not over.
+    Pending,
+    Active,
+}
+
+impl Client {
+    /// A machine that waits for the server's greeting; [`Client::reply`] returns it.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        let greeting = Owed { verb: Verb::Greeting, shape: Shape::SingleLine, secret: None };
+        Self {
+            inbound: Inbound::new(limits.receive_buffer),
+            limits,
+            outbound: Outbound::default(),
+            queue: VecDeque::from([greeting]),
+            reading: Reading::Status,
+            state: State::Authorization,
+            facts: Facts::default(),
+            leniencies: Leniencies::default(),
+            closed: false,
+            broken: None,
+            discarded: 0,
+        }
+    }
+
+    /// Puts a command into the outgoing octets and its reply into the queue.
+    ///
+    /// Returns the line in a form that may be shown. An error leaves the outgoing octets as they were.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] and [`Error::OutOfOrder`], which leave the session as it was. [`Error::Unsolicited`] or
+    /// [`Error::ServerClosing`] if nothing is in flight and the server has said something all the same; this breaks the
+    /// session. The error that broke the session, if it is broken.
+    pub fn submit<C: Command>(&mut self, command: &C) -> Result<Submitted<'_>, Error> {
+        self.check_broken()?;
+        let verb = command.verb();
+        self.check_order(verb)?;
+        if self.is_settled() && !self.inbound.unread().is_empty() {
+            return Err(self.unasked());
+        }
+        let start = self.outbound.octets.len();
+        let (public, secret) = Line::write(&mut self.outbound.octets, command, &self.limits)?;
+        self.facts.user_accepted = false;
+        self.facts.awaits_response = false;
+        match verb {
+            Verb::Stls => self.facts.tls = Tls::Pending,
+            Verb::Quit => self.state = State::Update,
+            _ => {}
+        }
+        let hidden = secret.is_some();
+        self.queue.push_back(Owed { verb, shape: command.shape(), secret });
+        self.discarded = 0;
+        Ok(Submitted { public: self.outbound.octets.get(start..start + public).unwrap_or_default(), hidden })
+    }
+
+    /// The octets that have to go to the server.
+    #[must_use]
+    pub fn unsent(&self) -> &[u8] {
+        self.outbound.octets.get(self.outbound.sent..).unwrap_or_default()
+    }
+
+    /// Takes note that so many of the [`unsent`](Self::unsent) octets went out. When all did, their memory is wiped.
+    pub fn sent(&mut self, octets: usize) {
+        self.outbound.sent += octets;
+        if self.outbound.sent >= self.outbound.octets.len() {
+            self.outbound.octets.as_mut_slice().zeroize();
+            self.outbound.octets.clear();
+            self.outbound.sent = 0;
+        }
+    }
+
+    /// Room for the next octets from the server; never empty. Say with [`filled`](Self::filled) how many came.
+    pub fn space(&mut self) -> &mut [u8] {
+        self.inbound.space()
+    }
+
+    /// Takes note that so many octets were put into [`space`](Self::space). Zero means that the connection ended.
+    pub fn filled(&mut self, octets: usize) {
+        if octets == 0 {
+            self.closed = true;
+        }
+        self.inbound.filled(octets);
+    }
+
+    /// The next reply that is owed, as soon as it is there; `None` while more input is needed.
+    ///
+    /// A multi-line answer that is not a message comes whole, its data in the reply. After the `+OK` of RETR or TOP the
+    /// message follows by [`body`](Self::body); what was not read of it is skipped by the next call of this.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] about what a server sends; it breaks the session.
+    pub fn reply(&mut self) -> Result<Option<Reply>, Error> {
+        self.check_broken()?;
+        loop {
+            match &mut self.reading {
+                Reading::Status => return self.status_line(),
+                Reading::Ended(_) => self.reading = Reading::Status,
+                Reading::Message { .. } => {
+                    if !self.skip_message()? {
+                        return Ok(None);
+                    }
+                }
+                Reading::Listing { decoder, reply, data, verb } => {
+                    match decoder.step(self.inbound.unread()) {
+                        Step::Data(octets) => {
+                            if data.len() + octets > self.limits.listing_octets {
+                                let limit = u64::try_from(self.limits.listing_octets).unwrap_or(u64::MAX);
+                                return Err(self.fail(Error::TooLarge { what: Oversize::Listing, limit }));
+                            }
+                            data.extend_from_slice(self.inbound.unread().get(..octets).unwrap_or_default());
+                            self.inbound.consume(octets);
+                        }
+                        Step::Dot => self.inbound.consume(1),
+                        Step::End(octets) => {
+                            let reply = reply.clone().with_data(std::mem::take(data));
+                            self.leniencies.bare_lf_bodies += u64::from(decoder.is_bare_lf());
+                            self.inbound.consume(octets);
+                            self.reading = Reading::Status;
+                            return Ok(Some(reply));
+                        }
+                        Step::More if self.closed => {
+                            let (verb, received) = (*verb, data.len());
+                            return Err(self.closed_in(verb, u64::try_from(received).unwrap_or(u64::MAX)));
+                        }
+                        Step::More => return Ok(None),
+                    }
+                }
+            }
+        }
+    }
+
+    /// The next part of the message whose `+OK` was the last reply. [`consume`](Self::consume) what was taken of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`] if the connection ends before the terminator: the message is not complete.
+    /// [`Error::TooLarge`] beyond [`Limits::message_octets`]. Both break the session.
+    pub fn body(&mut self) -> Result<Body<'_>, Error> {
+        self.check_broken()?;
+        let Reading::Message { decoder, chunk, received, verb } = &mut self.reading else {
+            return Ok(Body::End(match std::mem::replace(&mut self.reading, Reading::Status) {
+                Reading::Ended(end) => end,
+                other => {
+                    self.reading = other;
+                    End::Regular
+                }
+            }));
+        };
+        while *chunk == 0 {
+            match decoder.step(self.inbound.unread()) {
+                Step::Data(octets) => {
+                    *received = received.saturating_add(u64::try_from(octets).unwrap_or(u64::MAX));
+                    if *received > self.limits.message_octets {
+                        let limit = self.limits.message_octets;
+                        return Err(self.fail(Error::TooLarge { what: Oversize::Message, limit }));
+                    }
+                    *chunk = octets;
+                }
+                Step::Dot => self.inbound.consume(1),
+                Step::End(octets) => {
+                    self.leniencies.bare_lf_bodies += u64::from(decoder.is_bare_lf());
+                    self.inbound.consume(octets);
+                    self.reading = Reading::Status;
+                    return Ok(Body::End(End::Regular));
+                }
+                Step::More if self.closed => {
+                    let (verb, received) = (*verb, *received);
+                    return Err(self.closed_in(verb, received));
+                }
+                Step::More => return Ok(Body::NeedMore),
+            }
+        }
+        Ok(Body::Chunk(self.inbound.unread().get(..*chunk).unwrap_or_default()))
+    }
+
+    /// Takes note that so many octets of the last [`Body::Chunk`] were taken.
+    pub fn consume(&mut self, octets: usize) {
+        if let Reading::Message { chunk, .. } = &mut self.reading {
+            let octets = octets.min(*chunk);
+            *chunk -= octets;
+            self.inbound.consume(octets);
+        }
+    }
+
+    /// Ends the message that is being read, if all that came of it ends in a broken terminator.
+    ///
+    /// Some servers never send a proper one, and a client that insists would wait for ever. Call this after a silence
+    /// of some seconds. It does nothing, and returns `None`, if what came does not look like such an end or if later
+    /// commands are in flight. The data have nothing of the broken terminator in them. Whether the message is
+    /// complete, only the server knows: do not delete it there on the strength of this.
+    pub fn rescue(&mut self) -> Option<IrregularEnd> {
+        let Reading::Message { decoder, chunk: 0, .. } = &self.reading else { return None };
+        if !self.queue.is_empty() || self.closed || self.broken.is_some() {
+            return None;
+        }
+        let irregular = decoder.irregular_end(self.inbound.unread())?;
+        self.inbound.consume(self.inbound.unread().len());
+        self.leniencies.irregular_ends += 1;
+        self.reading = Reading::Ended(End::Irregular(irregular));
+        Some(irregular)
+    }
+
+    /// Reads and throws away every answer that is still owed. True as soon as nothing is, and the next command's
+    /// answer will be the next to come; false while more input is needed.
+    ///
+    /// This is how a session goes on after its owner gave up on an answer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Abandoned`] if it would take more than [`Limits::discard`]; otherwise as [`reply`](Self::reply).
+    pub fn settle(&mut self) -> Result<bool, Error> {
+        while !self.is_settled() {
+            if self.queue.is_empty() && matches!(self.reading, Reading::Message { .. } | Reading::Ended(_)) {
+                self.check_broken()?;
+                if !self.skip_message()? {
+                    return Ok(false);
+                }
+                self.reading = Reading::Status;
+            } else if self.reply()?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether no answer is owed and no message is being read.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.queue.is_empty() && matches!(self.reading, Reading::Status)
+    }
+
+    /// Tells the machine that the TLS handshake is done, or that TLS was there from the first octet.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::PlaintextAfterStls`] if anything is left that was read before the handshake; this breaks the session.
+    pub fn tls_started(&mut self) -> Result<(), Error> {
+        if !self.inbound.unread().is_empty() {
+            return Err(self.fail(Error::PlaintextAfterStls));
+        }
+        self.facts.tls = Tls::Active;
+        self.facts.response_codes = false;
+        Ok(())
+    }
+
+    /// Tells whether the server announced RESP-CODES, so that any bracketed word at the beginning of a text is a code.
+    pub fn set_response_codes(&mut self, announced: bool) {
+        self.facts.response_codes = announced;
+    }
+
+    /// Breaks the session: its owner found a reason that the machine cannot see, such as a failed write.
+    pub fn abort(&mut self, reason: Error) {
+        self.fail(reason);
+    }
+
+    /// Whether the session cannot go on.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.broken.is_some()
+    }
+
+    /// The state, as far as the replies so far tell. It is advice: the server has the last word.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// How many messages are marked deleted: DELE accepted, not taken back by RSET.
+    #[must_use]
+    pub fn marked(&self) -> u64 {
+        self.facts.marked
+    }
+
+    /// The command whose answer is being waited for, or read.
+    #[must_use]
+    pub fn awaiting(&self) -> Option<Verb> {
+        match &self.reading {
+            Reading::Listing { verb, .. } | Reading::Message { verb, .. } => Some(*verb),
+            Reading::Ended(_) | Reading::Status => self.queue.front().map(|owed| owed.verb),
+        }
+    }
+
+    /// What was tolerated of this server so far.
+    #[must_use]
+    pub fn leniencies(&self) -> Leniencies {
+        self.leniencies
+    }
+
+    /// The bounds of this session.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    fn check_broken(&self) -> Result<(), Error> {
+        self.broken.clone().map_or(Ok(()), Err)
+    }
+
+    fn fail(&mut self, error: Error) -> Error {
+        self.broken.get_or_insert(error).clone()
+    }
+
+    fn closed_in(&mut self, verb: Verb, received: u64) -> Error {
+        self.fail(Error::Closed { verb, received })
+    }
+
+    /// The RFCs' rules on what may not be sent when. A raw line is its sender's own affair, except after QUIT and
+    /// within STLS, where nobody would read it.
+    fn check_order(&self, verb: Verb) -> Result<(), OutOfOrder> {
+        let facts = &self.facts;
+        let authorized = self.state != State::Authorization;
+        Err(match verb {
+            _ if !facts.greeted => OutOfOrder::BeforeGreeting,
+            _ if self.state == State::Update => OutOfOrder::AfterQuit,
+            _ if facts.tls == Tls::Pending => OutOfOrder::StlsPending,
+            Verb::Raw => return Ok(()),
+            _ if facts.awaits_response != (verb == Verb::AuthResponse) => OutOfOrder::Sasl,
+            Verb::Pass if !facts.user_accepted => OutOfOrder::PassWithoutUser,
+            Verb::Utf8 if authorized => OutOfOrder::Utf8AfterLogin,
+            Verb::Stls if facts.tls == Tls::Active => OutOfOrder::TlsActive,
+            Verb::Stls if authorized => OutOfOrder::StlsAfterLogin,
+            Verb::Stls if facts.utf8 => OutOfOrder::StlsAfterUtf8,
+            Verb::Stls if !self.is_settled() => OutOfOrder::StlsPending,
+            _ => return Ok(()),
+        })
+    }
+
+    /// Something came that no command asked for. Only a negative line is taken at its word, as a farewell.
+    fn unasked(&mut self) -> Error {
+        let unread = self.inbound.unread();
+        let line = unread.split(|octet| *octet == b'\n').next().unwrap_or_default();
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let farewell = Reply::parse(line, false, false).is_some_and(|reply| reply.status() == Status::Err);
+        let sample = Text::sample(line);
+        self.fail(if farewell { Error::ServerClosing(sample) } else { Error::Unsolicited(sample) })
+    }
+
+    fn status_line(&mut self) -> Result<Option<Reply>, Error> {
+        let Some(owed) = self.queue.front() else { return Ok(None) };
+        let verb = owed.verb;
+        let unread = self.inbound.unread();
+        let limit = self.limits.response_line;
+        let Some(end) = memchr(b'\n', unread.get(..limit).unwrap_or(unread)) else {
+            // Another protocol may never send a line end: look at what there is.
+            let foreign = if verb == Verb::Greeting { Foreign::recognize(unread) } else { None };
+            return match (foreign, unread.len()) {
+                (Some(foreign), _) => Err(self.fail(Error::NotPop3(foreign))),
+                (None, octets) if octets >= limit => Err(self.fail(Error::LineTooLong { limit })),
+                (None, octets) if self.closed => {
+                    Err(self.closed_in(verb, u64::try_from(octets).unwrap_or(u64::MAX)))
+                }
+                _ => Ok(None),
+            };
+        };
+        let line = unread.get(..end).unwrap_or_default();
+        let (line, bare) = line.strip_suffix(b"\r").map_or((line, true), |line| (line, false));
+        let continuation = matches!(verb, Verb::Auth | Verb::AuthResponse | Verb::Raw);
+        let Some(reply) = Reply::parse(line, continuation, self.facts.response_codes) else {
+            let sample = Text::sample(line);
+            let error = match verb {
+                Verb::Greeting => {
+                    Error::NotPop3(Foreign::recognize(line).unwrap_or(Foreign::Unknown(sample)))
+                }
+                _ => Error::NotAStatusLine(sample),
+            };
+            return Err(self.fail(error));
+        };
+        let Some(owed) = self.queue.pop_front() else { return Ok(None) };
+        let reply = owed.secret.map_or(reply.clone(), |secret| reply.hide(secret.expose()));
+        self.leniencies.bare_lf_lines += u64::from(bare);
+        self.inbound.consume(end + 1);
+        self.learn(verb, reply.status())?;
+        match owed.shape {
+            Shape::MultiLine if reply.is_ok() => {
+                self.reading =
+                    Reading::Listing { decoder: Decoder::default(), reply, data: Vec::new(), verb };
+                self.reply()
+            }
+            Shape::Message if reply.is_ok() => {
+                self.reading = Reading::Message { decoder: Decoder::default(), chunk: 0, received: 0, verb };
+                Ok(Some(reply))
+            }
+            _ => Ok(Some(reply)),
+        }
+    }
+
+    /// What a reply tells about the session.
+    fn learn(&mut self, verb: Verb, status: Status) -> Result<(), Error> {
+        let ok = status == Status::Ok;
+        match verb {
+            Verb::Greeting => self.facts.greeted = true,
+            Verb::User => self.facts.user_accepted = ok && self.queue.is_empty(),
+            Verb::Pass | Verb::Apop | Verb::Rpop | Verb::Auth | Verb::AuthResponse => {
+                self.facts.awaits_response = status == Status::Continue && self.queue.is_empty();
+                if ok && self.state == State::Authorization {
+                    self.state = State::Transaction;
+                }
+            }
+            Verb::Utf8 => self.facts.utf8 |= ok,
+            Verb::Stls if !ok => self.facts.tls = Tls::No,
+            // What follows the +OK before the handshake is not the server's word, whoever wrote it.
+            Verb::Stls if !self.inbound.unread().is_empty() => {
+                return Err(self.fail(Error::PlaintextAfterStls));
+            }
+            Verb::Dele => self.facts.marked += u64::from(ok),
+            Verb::Rset if ok => self.facts.marked = 0,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Skips the rest of a message; false while more input is needed.
+    fn skip_message(&mut self) -> Result<bool, Error> {
+        loop {
+            let octets = match self.body()? {
+                Body::Chunk(chunk) => chunk.len(),
+                Body::NeedMore => return Ok(false),
+                Body::End(_) => return Ok(true),
+            };
+            self.consume(octets);
+            self.discarded = self.discarded.saturating_add(u64::try_from(octets).unwrap_or(u64::MAX));
+            if self.discarded > self.limits.discard {
+                return Err(self.fail(Error::Abandoned));
+            }
+        }
+    }
+}
+
+impl Foreign {
+    /// Recognizes another protocol by its first octets.
+    fn recognize(octets: &[u8]) -> Option<Self> {
+        match octets {
+            [0x15 | 0x16, 3, ..] => Some(Self::Tls),
+            [b'*', b' ', ..] => Some(Self::Imap),
+            [b'2', b'2', b'0', b' ' | b'-', ..] => Some(Self::Smtp),
+            [b'H', b'T', b'T', b'P', b'/', ..] => Some(Self::Http),
+            _ => None,
+        }
+    }
+}
+
+impl<'a> Submitted<'a> {
+    /// The part of the line that may be shown.
+    #[must_use]
+    pub fn public(&self) -> &'a [u8] {
+        self.public
+    }
+
+    /// Whether the line ends with a secret that is left out here.
+    #[must_use]
+    pub fn is_redacted(&self) -> bool {
+        self.hidden
+    }
+}
+
+impl fmt::Display for Submitted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_escaped(self.public, f)?;
+        if self.hidden { f.write_str("********") } else { Ok(()) }
+    }
+}
+
+/// Octets on their way to the server; they can be a password.
+#[derive(Default)]
+struct Outbound {
+    octets: Vec<u8>,
+    sent: usize,
+}
+
+impl fmt::Debug for Outbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Outbound({} octets)", self.octets.len())
+    }
+}
+
+impl Drop for Outbound {
+    fn drop(&mut self) {
+        self.octets.zeroize();
+    }
+}

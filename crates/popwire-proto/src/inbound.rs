@@ -1,0 +1,57 @@
+//! The receive buffer: one allocation, filled at its end and consumed at its beginning.
+
+/// The first size; a session of commands and listings needs no more.
+const INITIAL: usize = 16 << 10;
+
+/// A read of fewer octets than this is not worth its system call: move what is unread to the front first.
+const WORTHWHILE: usize = 4 << 10;
+
+#[derive(Debug)]
+pub(crate) struct Inbound {
+    buffer: Vec<u8>,
+    head: usize,
+    tail: usize,
+    largest: usize,
+    grow: bool,
+}
+
+impl Inbound {
+    pub(crate) fn new(largest: usize) -> Self {
+        Self { buffer: vec![0; INITIAL.min(largest.max(1))], head: 0, tail: 0, largest, grow: false }
+    }
+
+    /// Room for the next read; never empty.
+    pub(crate) fn space(&mut self) -> &mut [u8] {
+        if self.head == self.tail {
+            (self.head, self.tail) = (0, 0);
+        }
+        if self.buffer.len() - self.tail < WORTHWHILE && self.head > 0 {
+            self.buffer.copy_within(self.head..self.tail, 0);
+            (self.head, self.tail) = (0, self.tail - self.head);
+        }
+        // A full buffer here means one line longer than it; its limit, checked elsewhere, bounds this growth.
+        let full = self.tail == self.buffer.len();
+        if full || (self.grow && self.buffer.len() < self.largest) {
+            let size = self.buffer.len().saturating_mul(2);
+            self.buffer.resize(if full { size } else { size.min(self.largest) }, 0);
+            self.grow = false;
+        }
+        self.buffer.get_mut(self.tail..).unwrap_or_default()
+    }
+
+    /// Takes note of octets written into [`Inbound::space`].
+    pub(crate) fn filled(&mut self, octets: usize) {
+        let tail = (self.tail + octets).min(self.buffer.len());
+        // A read that fills the room means that the wire is faster than the buffer.
+        self.grow = tail == self.buffer.len();
+        self.tail = tail;
+    }
+
+    pub(crate) fn unread(&self) -> &[u8] {
+        self.buffer.get(self.head..self.tail).unwrap_or_default()
+    }
+
+    pub(crate) fn consume(&mut self, octets: usize) {
+        self.head = (self.head + octets).min(self.tail);
+    }
+}

@@ -1,0 +1,203 @@
+//! The blocking door: a [`Client`] that waits.
+
+mod message;
+mod pump;
+mod stream;
+
+use std::time::Duration;
+
+use popwire_proto::command;
+use popwire_proto::listing::{
+    Capabilities, Languages, LastAccessed, Mechanisms, OneScan, OneUniqueId, ScanListing, Stat, UniqueIds,
+};
+use popwire_proto::{Leniencies, MessageNumber, Reply, Secret, State};
+
+pub use message::Message;
+use pump::Pump;
+pub use stream::Transport;
+
+use crate::commands::{accessors, commands};
+use crate::conversation::{Opening, StartTls};
+use crate::core::Core;
+use crate::login::{LoggingIn, apop_command};
+use crate::{Connector, Farewell, Login, Result, TlsInfo, TraceLevel};
+
+/// A POP3 session that blocks the thread while it waits.
+///
+/// Every wait has a deadline ([`Timeouts`](crate::Timeouts)). After a `-ERR` the session goes on; after a broken
+/// connection or a protocol error it refuses to ([`Client::is_broken`]). Dropping the client without
+/// [`quit`](Self::quit) closes the connection; no marked message is deleted then, at servers that keep to RFC 1939.
+///
+/// ```
+/// use popwire::{Connector, Login, Security, blocking::Client};
+/// # use popwire_server::{Maildrop, Server};
+/// # let mail = b"Subject: hello\r\n\r\nHow are you?\r\n".to_vec();
+/// # let server = Server::builder().user("alice", "s3cret", Maildrop::memory([mail])).start().unwrap();
+/// # let (host, port) = ("localhost", server.tls_addr().port());
+/// # let tls = popwire::Tls::new().with_root_certificates(server.ca_pem().as_bytes())?;
+///
+/// let connector = Connector::new(host).port(port).tls(tls);
+/// let mut client = Client::connect(&connector)?;
+/// client.login(&Login::password("alice", "s3cret"))?;
+/// for scan in client.list()?.iter() {
+///     let mail = client.retr(scan.number)?.read_to_vec()?;
+///     println!("{}: {} octets", scan.number, mail.len());
+///     client.dele(scan.number)?;
+/// }
+/// assert!(client.quit().is_committed());
+/// # Ok::<(), popwire::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Client {
+    pump: Pump,
+}
+
+impl Client {
+    /// Connects, with TLS as the connector says, and waits for the greeting.
+    ///
+    /// # Errors
+    ///
+    /// [`is_io`](crate::Error::is_io), [`is_timeout`](crate::Error::is_timeout),
+    /// [`is_tls`](crate::Error::is_tls), [`is_protocol`](crate::Error::is_protocol); or the server's refusal to serve.
+    pub fn connect(connector: &Connector) -> Result<Self> {
+        Self::open(Pump::connect(connector)?, connector)
+    }
+
+    /// Opens a session over a stream of the caller's: a tunnel, a Unix socket, a TLS session of his own. TLS is done
+    /// over it as the connector says; its host is the name that the certificate must have.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    pub fn over(stream: impl Transport + 'static, connector: &Connector) -> Result<Self> {
+        Self::open(Pump::over(Box::new(stream), connector)?, connector)
+    }
+
+    fn open(mut pump: Pump, connector: &Connector) -> Result<Self> {
+        pump.converse(Opening::new(connector.security))?;
+        Ok(Self { pump })
+    }
+
+    /// Logs in, and asks for the capabilities again.
+    ///
+    /// # Errors
+    ///
+    /// [`is_authentication`](crate::Error::is_authentication), [`is_in_use`](crate::Error::is_in_use) and the other
+    /// predicates tell a wrong password from a server that is busy. [`is_policy`](crate::Error::is_policy): nothing
+    /// was sent, since the connection has no verified TLS.
+    pub fn login(&mut self, login: &Login) -> Result<Reply> {
+        self.pump.converse(LoggingIn::new(login))
+    }
+
+    /// APOP alone, computed from the greeting's timestamp (RFC 1939 section 7).
+    ///
+    /// # Errors
+    ///
+    /// [`is_misuse`](crate::Error::is_misuse) if the greeting has no valid timestamp; nothing is sent then.
+    pub fn apop(&mut self, user: impl AsRef<[u8]>, secret: impl Into<Secret>) -> Result<Reply> {
+        let command = apop_command(&self.pump.core, user.as_ref().to_vec(), &secret.into())?;
+        self.pump.call(&command)
+    }
+
+    /// STLS, the TLS handshake, and CAPA again (RFC 2595 section 4). A connector with
+    /// [`Security::Stls`](crate::Security::Stls) does it by itself.
+    ///
+    /// # Errors
+    ///
+    /// [`is_tls`](crate::Error::is_tls). After a failed handshake the session is over.
+    pub fn stls(&mut self) -> Result<Reply> {
+        self.pump.converse(StartTls::default())
+    }
+
+    /// CAPA (RFC 2449 section 5): asks again, and keeps the answer for [`capabilities`](Self::capabilities).
+    ///
+    /// # Errors
+    ///
+    /// [`is_refused`](crate::Error::is_refused) at servers without CAPA.
+    pub fn capa(&mut self) -> Result<&Capabilities> {
+        let reply = self.pump.exchange(&command::CapaCommand)?;
+        self.pump.core.judge(popwire_proto::Verb::Capa, &reply)?;
+        self.pump.core.learn_capabilities(reply)?;
+        Ok(self.capabilities())
+    }
+
+    /// RETR: the whole message, as a reader (RFC 1939 section 5). Most servers mark it as seen.
+    ///
+    /// # Errors
+    ///
+    /// [`is_refused`](crate::Error::is_refused) if there is no such message.
+    pub fn retr(&mut self, number: MessageNumber) -> Result<Message<'_>> {
+        self.message(&command::RetrCommand { number }, number)
+    }
+
+    /// TOP: the header, the blank line and so many lines of the body, as a reader (RFC 1939 section 7).
+    ///
+    /// TOP is optional, and servers get it wrong in many ways: some ignore the number of lines, some send other headers
+    /// than with RETR, some mark the message as seen. Where it is missing, RETR and reading only as far as one wants is
+    /// the way out; what is left of the message is skipped.
+    ///
+    /// # Errors
+    ///
+    /// [`is_refused`](crate::Error::is_refused) if there is no such message or no TOP.
+    pub fn top(&mut self, number: MessageNumber, lines: u32) -> Result<Message<'_>> {
+        self.message(&command::TopCommand { number, lines }, number)
+    }
+
+    /// NOOP, if nothing came from the server for so long; returns whether it was sent. For long work between commands:
+    /// servers drop clients that are silent for 10 minutes, some after one.
+    ///
+    /// # Errors
+    ///
+    /// As NOOP.
+    pub fn keep_alive(&mut self, silence: Duration) -> Result<bool> {
+        let due = self.pump.now().saturating_sub(self.pump.core.watch.last_octet()) >= silence;
+        if due {
+            self.noop()?;
+        }
+        Ok(due)
+    }
+
+    /// QUIT: the server deletes what is marked, and says whether it did (RFC 1939 section 6). The connection is closed
+    /// in any case.
+    pub fn quit(mut self) -> Farewell {
+        let marked = self.marked();
+        let heard = self.pump.exchange(&command::QuitCommand);
+        self.pump.close();
+        Core::farewell(marked, heard)
+    }
+
+    accessors!();
+
+    fn message<C: popwire_proto::Command<Answer = Reply>>(
+        &mut self,
+        command: &C,
+        number: MessageNumber,
+    ) -> Result<Message<'_>> {
+        let reply = self.pump.call(command)?;
+        Ok(Message::new(&mut self.pump, number, reply))
+    }
+}
+
+macro_rules! blocking_methods {
+    ($($(#[$doc:meta])* fn $name:ident($($argument:ident: $ty:ty),*) -> $answer:ty { $command:expr })*) => {
+        /// The commands, one by one.
+        ///
+        /// Each fails with [`is_refused`](crate::Error::is_refused) where the server says `-ERR`, with
+        /// [`is_misuse`](crate::Error::is_misuse) where an argument or the moment is wrong, and with the errors of a
+        /// broken connection.
+        impl Client {
+            $(
+                $(#[$doc])*
+                ///
+                /// # Errors
+                ///
+                /// [`is_refused`](crate::Error::is_refused) if the server says `-ERR`.
+                pub fn $name(&mut self, $($argument: $ty),*) -> Result<$answer> {
+                    self.pump.call(&$command)
+                }
+            )*
+        }
+    };
+}
+
+commands!(blocking_methods);

@@ -1,0 +1,167 @@
+//! The blocking pump: moves octets between the protocol core and the connection, until each deadline.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use popwire_proto::{Command, Reply};
+
+use super::stream::{Stream, Transport, connect};
+use crate::conversation::{Conversation, Next};
+use crate::core::Core;
+use crate::{Connector, Error, Result, Security};
+
+#[derive(Debug)]
+pub(super) struct Pump {
+    pub(super) core: Core,
+    stream: Stream,
+    /// Kept for a handshake that comes later.
+    connector: Connector,
+    epoch: Instant,
+}
+
+impl Pump {
+    pub(super) fn connect(connector: &Connector) -> Result<Self> {
+        let epoch = Instant::now();
+        Self::start(Box::new(connect(connector)?), connector, epoch)
+    }
+
+    pub(super) fn over(transport: Box<dyn Transport>, connector: &Connector) -> Result<Self> {
+        Self::start(transport, connector, Instant::now())
+    }
+
+    fn start(transport: Box<dyn Transport>, connector: &Connector, epoch: Instant) -> Result<Self> {
+        let mut pump =
+            Self { core: Core::new(connector), stream: Stream::new(transport), connector: connector.clone(), epoch };
+        if connector.security == Security::Tls {
+            pump.handshake()?;
+        }
+        pump.core.resume(pump.now());
+        Ok(pump)
+    }
+
+    /// The time since the session began.
+    pub(super) fn now(&self) -> Duration {
+        self.epoch.elapsed()
+    }
+
+    /// A command and its answer.
+    pub(super) fn call<C: Command>(&mut self, command: &C) -> Result<C::Answer> {
+        let reply = self.exchange(command)?;
+        self.core.decode(command, reply)
+    }
+
+    /// A command and its reply, negative or not.
+    pub(super) fn exchange<C: Command>(&mut self, command: &C) -> Result<Reply> {
+        self.settle()?;
+        self.core.submit(command, self.epoch.elapsed())?;
+        self.flush()?;
+        self.reply()
+    }
+
+    /// Goes through a conversation.
+    pub(super) fn converse<C: Conversation>(&mut self, mut conversation: C) -> Result<C::Output> {
+        let mut heard = None;
+        loop {
+            heard = match conversation.next(&mut self.core, heard.take())? {
+                Next::Say(command) => Some((command.verb(), self.exchange(&command)?)),
+                Next::Listen => Some((popwire_proto::Verb::Greeting, self.reply()?)),
+                Next::Handshake => {
+                    self.handshake()?;
+                    None
+                }
+                Next::Done => break,
+            };
+        }
+        conversation.output().ok_or_else(|| Error::configuration("a conversation ended without a result"))
+    }
+
+    /// Waits until octets came, or a deadline passed that is no failure.
+    pub(super) fn fill(&mut self) -> Result<()> {
+        let (at, wait) = self.core.watch.deadline();
+        self.stream.set_deadline(self.epoch + at);
+        match self.stream.read(self.core.machine.space()) {
+            Ok(octets) => {
+                self.core.filled(octets, self.epoch.elapsed());
+                Ok(())
+            }
+            Err(e) if is_timeout(&e) && self.now() < at => Ok(()),
+            Err(e) if is_timeout(&e) => self.core.passed(wait),
+            Err(e) => Err(self.core.lost(broken("reading from the server", e))),
+        }
+    }
+
+    /// The session's last octets, if they can be sent.
+    pub(super) fn close(&mut self) {
+        self.stream.set_deadline(Instant::now() + Duration::from_secs(1));
+        self.stream.close();
+    }
+
+    /// Brings the session into step, after a caller gave up on an answer.
+    fn settle(&mut self) -> Result<()> {
+        if !self.core.machine.is_settled() {
+            self.core.resume(self.now());
+            self.flush()?;
+            while !self.core.machine.settle()? {
+                self.fill()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn reply(&mut self) -> Result<Reply> {
+        loop {
+            if let Some(reply) = self.core.reply()? {
+                return Ok(reply);
+            }
+            self.fill()?;
+        }
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        while !self.core.machine.unsent().is_empty() {
+            let (at, wait) = self.core.watch.deadline();
+            self.stream.set_deadline(self.epoch + at);
+            match self.stream.write(self.core.machine.unsent()) {
+                Ok(octets) => self.core.machine.sent(octets),
+                Err(e) if is_timeout(&e) && self.now() < at => {}
+                Err(e) if is_timeout(&e) => return self.core.passed(wait),
+                // The server has hung up. It may have said why: its last words are still to be read.
+                Err(e) if is_hang_up(&e) => self.core.machine.sent(usize::MAX),
+                Err(e) => return Err(self.core.lost(broken("writing to the server", e))),
+            }
+        }
+        Ok(())
+    }
+
+    #[cfg(feature = "_tls")]
+    fn handshake(&mut self) -> Result<()> {
+        self.stream.set_deadline(Instant::now() + self.connector.timeouts.tls);
+        match self.stream.handshake(&self.connector) {
+            Ok(info) => self.core.tls_started(info),
+            Err(e) => Err(self.core.lost(e)),
+        }
+    }
+
+    #[cfg(not(feature = "_tls"))]
+    fn handshake(&mut self) -> Result<()> {
+        Err(Error::configuration("this build of popwire has no TLS; turn on the feature aws-lc-rs or ring"))
+    }
+}
+
+#[cfg(feature = "_tls")]
+fn broken(doing: &'static str, error: io::Error) -> Error {
+    crate::tls::problem(doing, error)
+}
+
+#[cfg(not(feature = "_tls"))]
+fn broken(doing: &'static str, error: io::Error) -> Error {
+    Error::io(doing, error)
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock)
+}
+
+fn is_hang_up(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+}

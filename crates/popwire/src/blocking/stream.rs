@@ -1,0 +1,257 @@
+//! The blocking connection: TCP or a stream of the caller's, with TLS over it or not, and a deadline on every wait.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs as _};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::timeouts::Wait;
+use crate::{Connector, Error, Result, TlsInfo};
+
+/// A stream that a session can run over. `set_timeout` bounds the next reads and writes, so that no wait is for ever; a
+/// stream that cannot do this may ignore it and must not block for ever by itself.
+pub trait Transport: Read + Write + Send {
+    /// Makes reads and writes that take longer fail with `WouldBlock` or `TimedOut`. The duration is never zero.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the stream has.
+    fn set_timeout(&mut self, timeout: Duration) -> io::Result<()>;
+}
+
+impl Transport for TcpStream {
+    fn set_timeout(&mut self, timeout: Duration) -> io::Result<()> {
+        self.set_read_timeout(Some(timeout))?;
+        self.set_write_timeout(Some(timeout))
+    }
+}
+
+#[cfg(unix)]
+impl Transport for std::os::unix::net::UnixStream {
+    fn set_timeout(&mut self, timeout: Duration) -> io::Result<()> {
+        self.set_read_timeout(Some(timeout))?;
+        self.set_write_timeout(Some(timeout))
+    }
+}
+
+/// The stream with what lies over it.
+pub(super) struct Stream {
+    link: Link,
+    deadline: Instant,
+    /// The timeout that is set on the transport.
+    timeout: Duration,
+}
+
+enum Link {
+    Plain(Box<dyn Transport>),
+    #[cfg(feature = "_tls")]
+    Tls(Box<Tls>),
+    /// A handshake failed; nothing is left to talk to.
+    #[cfg(feature = "_tls")]
+    Gone,
+}
+
+#[cfg(feature = "_tls")]
+struct Tls {
+    session: rustls::ClientConnection,
+    transport: Box<dyn Transport>,
+}
+
+impl Stream {
+    pub(super) fn new(transport: Box<dyn Transport>) -> Self {
+        Self { link: Link::Plain(transport), deadline: Instant::now(), timeout: Duration::ZERO }
+    }
+
+    /// Until when the next operations may take.
+    pub(super) fn set_deadline(&mut self, deadline: Instant) {
+        self.deadline = deadline;
+    }
+
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.arm()?;
+        match &mut self.link {
+            Link::Plain(transport) => retry(|| transport.read(buffer)),
+            #[cfg(feature = "_tls")]
+            Link::Tls(_) => self.read_tls(buffer),
+            #[cfg(feature = "_tls")]
+            Link::Gone => Ok(0),
+        }
+    }
+
+    pub(super) fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.arm()?;
+        match &mut self.link {
+            Link::Plain(transport) => retry(|| transport.write(octets)),
+            #[cfg(feature = "_tls")]
+            Link::Tls(tls) => {
+                let written = tls.session.writer().write(octets)?;
+                while tls.session.wants_write() {
+                    retry(|| tls.session.write_tls(&mut tls.transport))?;
+                }
+                Ok(written)
+            }
+            #[cfg(feature = "_tls")]
+            Link::Gone => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Says goodbye in TLS; a transport closes itself when it is dropped.
+    pub(super) fn close(&mut self) {
+        #[cfg(feature = "_tls")]
+        if let Link::Tls(tls) = &mut self.link {
+            tls.session.send_close_notify();
+            while tls.session.wants_write() && tls.session.write_tls(&mut tls.transport).is_ok_and(|sent| sent > 0) {}
+        }
+    }
+
+    /// Sets what is left until the deadline as the transport's timeout, when that has become shorter or much longer: far
+    /// from a deadline this costs no system call per read.
+    fn arm(&mut self) -> io::Result<()> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        if left < self.timeout || left / 2 > self.timeout {
+            // Slightly less than what is left, so that the clock's steps cause no call for each read.
+            let timeout = (left - left / 16).max(Duration::from_millis(1));
+            match &mut self.link {
+                Link::Plain(transport) => transport.set_timeout(timeout)?,
+                #[cfg(feature = "_tls")]
+                Link::Tls(tls) => tls.transport.set_timeout(timeout)?,
+                #[cfg(feature = "_tls")]
+                Link::Gone => {}
+            }
+            self.timeout = timeout;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(feature = "_tls")]
+impl Stream {
+    /// The TLS handshake, over what was a plain connection.
+    pub(super) fn handshake(&mut self, connector: &Connector) -> Result<TlsInfo> {
+        use crate::tls;
+        let config = tls::client_config(&connector.tls)?;
+        let name = tls::server_name(&connector.tls, &connector.host)?;
+        let session = rustls::ClientConnection::new(config, name)
+            .map_err(|e| tls::problem("starting TLS", io::Error::new(io::ErrorKind::InvalidData, e)))?;
+        let Link::Plain(transport) = std::mem::replace(&mut self.link, Link::Gone) else {
+            return Err(popwire_proto::OutOfOrder::TlsActive.into());
+        };
+        self.link = Link::Tls(Box::new(Tls { session, transport }));
+        match self.shake_hands() {
+            Ok(()) => {}
+            Err(e) => {
+                self.link = Link::Gone;
+                return Err(match e.kind() {
+                    io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Error::timeout(Wait::Tls),
+                    _ => tls::problem("the TLS handshake", e),
+                });
+            }
+        }
+        let Link::Tls(tls) = &self.link else { return Err(popwire_proto::OutOfOrder::TlsActive.into()) };
+        Ok(tls::info(&connector.tls, &tls.session))
+    }
+
+    fn shake_hands(&mut self) -> io::Result<()> {
+        loop {
+            self.arm()?;
+            let Link::Tls(tls) = &mut self.link else { return Ok(()) };
+            if tls.session.wants_write() {
+                retry(|| tls.session.write_tls(&mut tls.transport))?;
+            } else if !tls.session.is_handshaking() {
+                return Ok(());
+            } else if tls.receive()? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+    }
+
+    fn read_tls(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let Link::Tls(tls) = &mut self.link else { return Ok(0) };
+            match tls.session.reader().read(buffer) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                // No close_notify: the end all the same. Whether it is a truncation, the protocol above knows.
+                Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
+                done => return done,
+            }
+            self.arm()?;
+            let Link::Tls(tls) = &mut self.link else { return Ok(0) };
+            tls.receive()?;
+            while tls.session.wants_write() {
+                retry(|| tls.session.write_tls(&mut tls.transport))?;
+            }
+        }
+    }
+}
+
+#[cfg(feature = "_tls")]
+impl Tls {
+    /// One read from the transport, and what it means.
+    fn receive(&mut self) -> io::Result<usize> {
+        let octets = retry(|| self.session.read_tls(&mut self.transport))?;
+        if let Err(e) = self.session.process_new_packets() {
+            // The alert that tells the server why; its loss harms nobody.
+            let _ = self.session.write_tls(&mut self.transport);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, e));
+        }
+        Ok(octets)
+    }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match &self.link {
+            Link::Plain(_) => "Plain",
+            #[cfg(feature = "_tls")]
+            Link::Tls(_) => "Tls",
+            #[cfg(feature = "_tls")]
+            Link::Gone => "Gone",
+        })
+    }
+}
+
+/// A TCP connection to one of the host's addresses, all attempts together within the connect deadline.
+pub(super) fn connect(connector: &Connector) -> Result<TcpStream> {
+    let deadline = Instant::now() + connector.timeouts.connect;
+    let left = || deadline.saturating_duration_since(Instant::now());
+    // The system's resolver has no deadline of its own, so it works in a thread that can be left behind.
+    let (found, addresses) = mpsc::channel();
+    let name = (connector.host.clone(), connector.effective_port());
+    thread::spawn(move || found.send(name.to_socket_addrs().map(Iterator::collect::<Vec<_>>)));
+    let addresses = addresses
+        .recv_timeout(left())
+        .map_err(|_| Error::timeout(Wait::Connect))?
+        .map_err(|e| Error::io("looking the server's name up", e))?;
+    let mut failed = Error::io("looking the server's name up", io::ErrorKind::NotFound.into());
+    let count = addresses.len();
+    for (tried, address) in addresses.into_iter().enumerate() {
+        // An address that is silent must leave time for the next one.
+        let share = left() / u32::try_from(count - tried).unwrap_or(1);
+        if share.is_zero() {
+            return Err(Error::timeout(Wait::Connect));
+        }
+        match TcpStream::connect_timeout(&address, share) {
+            Ok(stream) => {
+                stream.set_nodelay(true).map_err(|e| Error::io("setting the connection up", e))?;
+                return Ok(stream);
+            }
+            Err(e) if e.kind() == io::ErrorKind::TimedOut => failed = Error::timeout(Wait::Connect),
+            Err(e) => failed = Error::io("connecting to the server", e),
+        }
+    }
+    Err(failed)
+}
+
+fn retry<T>(mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match operation() {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}

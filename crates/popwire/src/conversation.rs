@@ -1,0 +1,192 @@
+//! Conversations of several commands, written once for both pumps: the opening of a session, STLS, the login.
+//!
+//! A conversation has no socket and does not wait. It is told what was heard and says what comes next; the pump does it.
+
+use popwire_proto::command::{
+    ApopCommand, CapaCommand, Line, PassCommand, RpopCommand, StlsCommand, UserCommand,
+};
+use popwire_proto::{ArgumentError, Command, Limits, Reply, Shape, Verb};
+
+use crate::connector::Security;
+use crate::core::Core;
+use crate::error::{Kind, TlsProblem};
+use crate::{Error, Result};
+
+/// Several commands that belong together.
+pub(crate) trait Conversation {
+    /// What comes of it.
+    type Output;
+
+    /// What to do next, after this reply to this command; nothing was heard at the beginning and after a handshake.
+    fn next(&mut self, core: &mut Core, heard: Option<(Verb, Reply)>) -> Result<Next>;
+
+    /// The result, after [`Next::Done`].
+    fn output(self) -> Option<Self::Output>;
+}
+
+/// The next step of a conversation.
+pub(crate) enum Next {
+    /// Send this and hear the reply.
+    Say(Say),
+    /// Hear the greeting.
+    Listen,
+    /// Do the TLS handshake.
+    Handshake,
+    /// The end.
+    Done,
+}
+
+/// The commands that conversations consist of.
+pub(crate) enum Say {
+    Capa,
+    Stls,
+    User(UserCommand),
+    Pass(PassCommand),
+    Apop(ApopCommand),
+    Rpop(RpopCommand),
+}
+
+impl Command for Say {
+    type Answer = Reply;
+
+    fn verb(&self) -> Verb {
+        match self {
+            Self::Capa => Verb::Capa,
+            Self::Stls => Verb::Stls,
+            Self::User(_) => Verb::User,
+            Self::Pass(_) => Verb::Pass,
+            Self::Apop(_) => Verb::Apop,
+            Self::Rpop(_) => Verb::Rpop,
+        }
+    }
+
+    fn shape(&self) -> Shape {
+        if matches!(self, Self::Capa) { Shape::MultiLine } else { Shape::SingleLine }
+    }
+
+    fn encode(&self, line: &mut Line<'_>) -> Result<(), ArgumentError> {
+        match self {
+            Self::Capa => CapaCommand.encode(line),
+            Self::Stls => StlsCommand.encode(line),
+            Self::User(command) => command.encode(line),
+            Self::Pass(command) => command.encode(line),
+            Self::Apop(command) => command.encode(line),
+            Self::Rpop(command) => command.encode(line),
+        }
+    }
+
+    fn decode(&self, reply: Reply, _: &Limits) -> Result<Reply, popwire_proto::Error> {
+        Ok(reply)
+    }
+}
+
+/// From the first octet to a session that can log in: the greeting, STLS where it is wanted, CAPA.
+pub(crate) struct Opening {
+    security: Security,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy)]
+enum Stage {
+    Greeting,
+    /// Asking whether STLS is on offer.
+    Offer,
+    Stls,
+    Handshake,
+    Capa,
+}
+
+impl Opening {
+    pub(crate) fn new(security: Security) -> Self {
+        Self { security, stage: Stage::Greeting }
+    }
+
+    fn go(&mut self, stage: Stage, next: Next) -> Result<Next> {
+        self.stage = stage;
+        Ok(next)
+    }
+
+    fn capa(&mut self, core: &Core) -> Result<Next> {
+        if core.asks_capa() { self.go(Stage::Capa, Next::Say(Say::Capa)) } else { Ok(Next::Done) }
+    }
+}
+
+impl Conversation for Opening {
+    type Output = ();
+
+    fn next(&mut self, core: &mut Core, heard: Option<(Verb, Reply)>) -> Result<Next> {
+        let Some((verb, reply)) = heard else {
+            return match self.stage {
+                Stage::Handshake => self.capa(core),
+                _ => Ok(Next::Listen),
+            };
+        };
+        match self.stage {
+            Stage::Greeting => {
+                core.greeted(reply)?;
+                match self.security {
+                    // Required: nothing else is said before TLS, not even CAPA (RFC 8314 section 5.2).
+                    Security::Stls => self.go(Stage::Stls, Next::Say(Say::Stls)),
+                    Security::OpportunisticStls => self.go(Stage::Offer, Next::Say(Say::Capa)),
+                    Security::Tls | Security::Plain | Security::ProtectedByCaller => self.capa(core),
+                }
+            }
+            Stage::Offer => {
+                core.learn_capabilities(reply)?;
+                if core.capabilities.has("STLS") {
+                    self.go(Stage::Stls, Next::Say(Say::Stls))
+                } else {
+                    Ok(Next::Done)
+                }
+            }
+            Stage::Stls if reply.is_ok() => self.go(Stage::Handshake, Next::Handshake),
+            Stage::Stls if self.security == Security::OpportunisticStls => Ok(Next::Done),
+            Stage::Stls => Err(stls_refused(verb, reply)),
+            Stage::Handshake => Ok(Next::Done),
+            Stage::Capa => {
+                core.learn_capabilities(reply)?;
+                Ok(Next::Done)
+            }
+        }
+    }
+
+    fn output(self) -> Option<()> {
+        Some(())
+    }
+}
+
+/// STLS on its own, for callers who go step by step; CAPA follows the handshake.
+#[derive(Default)]
+pub(crate) struct StartTls {
+    accepted: Option<Reply>,
+}
+
+impl Conversation for StartTls {
+    type Output = Reply;
+
+    fn next(&mut self, core: &mut Core, heard: Option<(Verb, Reply)>) -> Result<Next> {
+        match heard {
+            None if self.accepted.is_none() => Ok(Next::Say(Say::Stls)),
+            None if core.asks_capa() => Ok(Next::Say(Say::Capa)),
+            None => Ok(Next::Done),
+            Some((Verb::Capa, reply)) => {
+                core.learn_capabilities(reply)?;
+                Ok(Next::Done)
+            }
+            Some((verb, reply)) if !reply.is_ok() => Err(stls_refused(verb, reply)),
+            Some((_, reply)) => {
+                self.accepted = Some(reply);
+                Ok(Next::Handshake)
+            }
+        }
+    }
+
+    fn output(self) -> Option<Reply> {
+        self.accepted
+    }
+}
+
+fn stls_refused(verb: Verb, reply: Reply) -> Error {
+    let refused = Error::refused(verb, reply);
+    Error::new(Kind::Tls { problem: TlsProblem::StlsRefused, source: Some(Box::new(refused)) })
+}

@@ -1,0 +1,232 @@
+//! What both pumps share: everything of a session that needs neither a socket nor a clock of its own.
+
+use std::time::Duration;
+
+use popwire_proto as proto;
+use proto::command::CapaCommand;
+use proto::listing::Capabilities;
+use proto::{Body, Command, End, IrregularEnd, Reply, State, Verb};
+
+use crate::error::{Kind, Policy};
+use crate::login::classify;
+use crate::timeouts::{Wait, Watch};
+use crate::trace::{Trace, TraceEvent};
+use crate::{Connector, Error, Farewell, Result, Security, TlsInfo};
+
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) machine: proto::Client,
+    pub(crate) watch: Watch,
+    pub(crate) trace: Trace,
+    pub(crate) capabilities: Capabilities,
+    greeting: Reply,
+    tls: Option<TlsInfo>,
+    security: Security,
+    unverified_login: bool,
+    masked: Vec<String>,
+    capa: bool,
+}
+
+/// Where the reader of a message stands.
+pub(crate) enum Progress {
+    /// There are octets to be had by [`Core::chunk`].
+    Chunk,
+    /// More input is needed.
+    NeedMore,
+    /// The message is complete.
+    Complete,
+    /// The message has ended, in a form that may mean that it was cut short.
+    Irregular(IrregularEnd),
+}
+
+impl Core {
+    pub(crate) fn new(connector: &Connector) -> Self {
+        let mut watch = Watch::new(connector.timeouts.clone());
+        watch.expect(Verb::Greeting, false, Duration::ZERO);
+        Self {
+            machine: proto::Client::new(connector.limits.clone()),
+            watch,
+            trace: connector.trace.clone(),
+            capabilities: Capabilities::default(),
+            greeting: Reply::default(),
+            tls: None,
+            security: connector.security,
+            unverified_login: connector.unverified_login,
+            masked: connector.masked.clone(),
+            capa: connector.capa,
+        }
+    }
+
+    /// Puts a command into the outgoing octets. Nothing may be owed: see [`proto::Client::settle`].
+    pub(crate) fn submit<C: Command>(&mut self, command: &C, now: Duration) -> Result<()> {
+        if command.carries_secret() {
+            self.check_may_log_in()?;
+        }
+        let deletions = self.machine.marked() > 0;
+        let line = self.machine.submit(command)?;
+        self.trace.event(TraceEvent::Sent(line));
+        self.watch.expect(command.verb(), deletions, now);
+        Ok(())
+    }
+
+    /// The reply that is due, if it is there.
+    pub(crate) fn reply(&mut self) -> Result<Option<Reply>> {
+        let Some(reply) = self.machine.reply()? else { return Ok(None) };
+        self.trace.event(TraceEvent::Received(&reply));
+        if !reply.data().is_empty() && self.trace.wants_lines() {
+            reply.lines().for_each(|line| self.trace.event(TraceEvent::Line(line)));
+        }
+        Ok(Some(reply))
+    }
+
+    /// Turns a reply into the command's answer, or a `-ERR` into an error.
+    pub(crate) fn decode<C: Command>(&self, command: &C, reply: Reply) -> Result<C::Answer> {
+        self.judge(command.verb(), &reply)?;
+        Ok(command.decode(reply, self.machine.limits())?)
+    }
+
+    /// The error that a negative reply is.
+    pub(crate) fn judge(&self, verb: Verb, reply: &Reply) -> Result<()> {
+        if reply.status() != proto::Status::Err {
+            return Ok(());
+        }
+        Err(match verb {
+            Verb::User | Verb::Pass | Verb::Apop | Verb::Rpop | Verb::Auth | Verb::AuthResponse => {
+                let refusal = classify(reply, &self.capabilities);
+                Error::new(Kind::Refused { verb, reply: reply.clone(), refusal })
+            }
+            _ => Error::refused(verb, reply.clone()),
+        })
+    }
+
+    /// Octets came; none means the end of the connection.
+    pub(crate) fn filled(&mut self, octets: usize, now: Duration) {
+        self.machine.filled(octets);
+        if octets > 0 {
+            self.watch.heard(now);
+        }
+    }
+
+    /// A deadline passed.
+    pub(crate) fn passed(&mut self, wait: Wait) -> Result<()> {
+        if wait != Wait::Rescue {
+            return Err(Error::timeout(wait));
+        }
+        if self.machine.rescue().is_none() {
+            self.watch.rescue_tried();
+        }
+        Ok(())
+    }
+
+    /// The connection broke under a read or a write; the session is over.
+    pub(crate) fn lost(&mut self, error: Error) -> Error {
+        let verb = self.machine.awaiting().unwrap_or(Verb::Raw);
+        self.machine.abort(proto::Error::Closed { verb, received: 0 });
+        error
+    }
+
+    /// Takes up the wait for what an earlier call left owed.
+    pub(crate) fn resume(&mut self, now: Duration) {
+        if let Some(verb) = self.machine.awaiting() {
+            self.watch.expect(verb, self.machine.marked() > 0, now);
+        }
+    }
+
+    pub(crate) fn progress(&mut self) -> Result<Progress> {
+        Ok(match self.machine.body()? {
+            Body::Chunk(_) => Progress::Chunk,
+            Body::NeedMore => Progress::NeedMore,
+            Body::End(End::Regular) => Progress::Complete,
+            Body::End(End::Irregular(kind)) => Progress::Irregular(kind),
+        })
+    }
+
+    pub(crate) fn chunk(&mut self) -> Result<&[u8]> {
+        match self.machine.body()? {
+            Body::Chunk(chunk) => Ok(chunk),
+            Body::NeedMore | Body::End(_) => Ok(&[]),
+        }
+    }
+
+    pub(crate) fn consume(&mut self, octets: usize) {
+        if let Ok(Body::Chunk(chunk)) = self.machine.body() {
+            self.trace.event(TraceEvent::Body(chunk.get(..octets).unwrap_or(chunk)));
+        }
+        self.machine.consume(octets);
+    }
+
+    /// The greeting came.
+    pub(crate) fn greeted(&mut self, reply: Reply) -> Result<()> {
+        if !reply.is_ok() {
+            return Err(Error::refused(Verb::Greeting, reply));
+        }
+        self.greeting = reply;
+        Ok(())
+    }
+
+    /// The greeting; a client exists only after it came.
+    pub(crate) fn greeting(&self) -> &Reply {
+        &self.greeting
+    }
+
+    /// The answer to CAPA came, `-ERR` or not.
+    pub(crate) fn learn_capabilities(&mut self, reply: Reply) -> Result<()> {
+        let logged_in = self.machine.state() != State::Authorization;
+        if reply.is_ok() {
+            self.capabilities = CapaCommand.decode(reply, self.machine.limits())?;
+            self.capabilities.mask(&self.masked);
+        } else if logged_in {
+            // What was known before the login still holds, but for what only a login needs.
+            self.capabilities.mask(&["SASL"]);
+        } else {
+            self.capabilities = Capabilities::default();
+        }
+        if logged_in || self.tls.is_some() {
+            // Some servers go on offering it when it cannot be used any more.
+            self.capabilities.mask(&["STLS"]);
+        }
+        self.machine.set_response_codes(self.capabilities.has("RESP-CODES"));
+        Ok(())
+    }
+
+    /// The TLS session is there. All that was learnt before it is forgotten, except the greeting.
+    pub(crate) fn tls_started(&mut self, info: TlsInfo) -> Result<()> {
+        self.machine.tls_started()?;
+        self.tls = Some(info);
+        self.capabilities = Capabilities::default();
+        Ok(())
+    }
+
+    pub(crate) fn tls(&self) -> Option<&TlsInfo> {
+        self.tls.as_ref()
+    }
+
+    /// Whether conversations ask for capabilities.
+    pub(crate) fn asks_capa(&self) -> bool {
+        self.capa
+    }
+
+    /// Whether a secret may go out over this connection.
+    pub(crate) fn check_may_log_in(&self) -> Result<()> {
+        let protected = match self.security {
+            Security::ProtectedByCaller => true,
+            _ => self.tls.as_ref().is_some_and(|tls| tls.verified),
+        };
+        if protected || self.unverified_login {
+            Ok(())
+        } else {
+            Err(Error::new(Kind::Policy(Policy::LoginInTheClear)))
+        }
+    }
+
+    /// What the answer to QUIT, or its absence, says about the deletions.
+    pub(crate) fn farewell(marked: u64, heard: Result<Reply>) -> Farewell {
+        match heard {
+            Ok(reply) if reply.is_ok() => Farewell::Committed { marked, reply: Some(reply) },
+            Ok(reply) => Farewell::Refused { marked, reply },
+            // With nothing to commit, a server that just hangs up has done all that was asked.
+            Err(error) if marked == 0 && error.is_io() => Farewell::Committed { marked, reply: None },
+            Err(error) => Farewell::Unknown { marked, error },
+        }
+    }
+}
