@@ -33,11 +33,21 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug)]
 pub(crate) enum Kind {
     /// The server said `-ERR`.
-    Refused { verb: Verb, reply: Reply, refusal: Refusal },
+    Refused {
+        verb: Verb,
+        reply: Reply,
+        refusal: Refusal,
+    },
     Protocol(proto::Error),
-    Io { doing: &'static str, source: io::Error },
+    Io {
+        doing: &'static str,
+        source: io::Error,
+    },
     Timeout(Wait),
-    Tls { problem: TlsProblem, source: Option<Box<dyn std::error::Error + Send + Sync>> },
+    Tls {
+        problem: TlsProblem,
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
     Policy(Policy),
     IrregularEnd(IrregularEnd),
     Configuration(String),
@@ -205,10 +215,7 @@ impl Error {
     /// The server ended the connection before it had answered. A message that was being read is not complete.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        matches!(
-            &*self.0,
-            Kind::Protocol(proto::Error::Closed { .. } | proto::Error::ServerClosing(_))
-        )
+        matches!(&*self.0, Kind::Protocol(proto::Error::Closed { .. } | proto::Error::ServerClosing(_)))
     }
 
     /// An argument or the moment was wrong. Nothing was sent, and the session is as it was.
@@ -230,7 +237,16 @@ impl Error {
     /// you like, never delete it on the server. The session can go on.
     #[must_use]
     pub fn is_irregular_end(&self) -> bool {
-        matches!(*self.0, Kind::IrregularEnd(_))
+        self.irregular_end().is_some()
+    }
+
+    /// The form of an end that is no regular one.
+    #[must_use]
+    pub fn irregular_end(&self) -> Option<IrregularEnd> {
+        match *self.0 {
+            Kind::IrregularEnd(kind) => Some(kind),
+            _ => None,
+        }
     }
 
     /// Whether the same attempt, made later, has a chance: troubles that pass, connections that broke, deadlines.
@@ -269,9 +285,8 @@ impl Error {
             Kind::Io { source, .. } => source.kind(),
             Kind::Timeout(_) => io::ErrorKind::TimedOut,
             Kind::Protocol(proto::Error::Closed { .. }) => io::ErrorKind::UnexpectedEof,
-            Kind::Protocol(proto::Error::Argument(_) | proto::Error::OutOfOrder(_)) | Kind::Configuration(_) => {
-                io::ErrorKind::InvalidInput
-            }
+            Kind::Protocol(proto::Error::Argument(_) | proto::Error::OutOfOrder(_))
+            | Kind::Configuration(_) => io::ErrorKind::InvalidInput,
             Kind::Protocol(_) | Kind::IrregularEnd(_) => io::ErrorKind::InvalidData,
             Kind::Refused { .. } | Kind::Tls { .. } | Kind::Policy(_) => io::ErrorKind::Other,
         }

@@ -32,17 +32,20 @@
 //! `blocking` and `tokio` are the doors; `aws-lc-rs` (default) and `ring` bring TLS with that cryptography; `tracing`
 //! adds events of the `tracing` crate. Features only add.
 
+// Without TLS its settings are still there to be made, so that features only add; nothing reads them then.
+#![cfg_attr(not(feature = "_tls"), allow(dead_code))]
+
+#[cfg(not(any(feature = "blocking", feature = "tokio")))]
+compile_error!("popwire needs at least one door: turn on the feature `blocking` or `tokio`");
+
 #[cfg(feature = "blocking")]
 pub mod blocking;
 mod commands;
 mod connector;
-#[cfg(any(feature = "blocking", feature = "tokio"))]
 mod conversation;
-#[cfg(any(feature = "blocking", feature = "tokio"))]
 mod core;
 mod error;
 mod farewell;
-#[cfg(any(feature = "blocking", feature = "tokio"))]
 mod lines;
 mod login;
 mod timeouts;
@@ -61,7 +64,8 @@ pub use popwire_proto::listing::{
     ScanListing, Stat, UniqueId, UniqueIds,
 };
 pub use popwire_proto::{
-    IrregularEnd, Leniencies, Limits, MessageNumber, Reply, ResponseCode, Secret, State, Status, Submitted, Text,
+    IrregularEnd, Leniencies, Limits, MessageNumber, Reply, ResponseCode, Secret, State, Status, Submitted,
+    Text,
 };
 pub use timeouts::Timeouts;
 pub use tls::{Tls, TlsInfo};

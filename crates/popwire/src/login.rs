@@ -132,7 +132,15 @@ pub(crate) fn apop_command(core: &Core, name: Vec<u8>, secret: &Secret) -> Resul
 /// Without a code the reading is cautious: words that speak of locks, load or patience are no reason to doubt a password.
 pub(crate) fn classify(reply: &Reply, capabilities: &Capabilities) -> Refusal {
     const PATIENCE: [&[u8]; 9] = [
-        b"lock", b"busy", b"in use", b"wait", b"try again", b"minutes", b"temporar", b"unavailable", b"too many",
+        b"lock",
+        b"busy",
+        b"in use",
+        b"wait",
+        b"try again",
+        b"minutes",
+        b"temporar",
+        b"unavailable",
+        b"too many",
     ];
     match reply.code() {
         Some(ResponseCode::InUse) => Refusal::InUse,

@@ -108,10 +108,6 @@ impl Watch {
         Self { timeouts, waiting: None, last_octet: Duration::ZERO, deletions: false, rescue_tried: false }
     }
 
-    pub(crate) fn timeouts(&self) -> &Timeouts {
-        &self.timeouts
-    }
-
     /// A command went out, or the wait for an earlier one is taken up again.
     pub(crate) fn expect(&mut self, verb: Verb, deletions: bool, now: Duration) {
         self.waiting = Some((verb, now, false));

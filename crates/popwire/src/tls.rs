@@ -130,15 +130,23 @@ impl fmt::Debug for Trust {
     }
 }
 
+pub(crate) use imp::problem;
+#[cfg(not(feature = "_tls"))]
+pub(crate) use imp::without_tls;
 #[cfg(feature = "_tls")]
-pub(crate) use imp::{client_config, info, problem, server_name};
+pub(crate) use imp::{client_config, info, server_name};
 
 #[cfg(not(feature = "_tls"))]
 mod imp {
-    use crate::{Error, Result};
+    use super::{Error, Result};
 
-    fn without_tls() -> Error {
+    /// The error for a connection that cannot be encrypted.
+    pub(crate) fn without_tls() -> Error {
         Error::configuration("this build of popwire has no TLS; turn on the feature aws-lc-rs or ring")
+    }
+
+    pub(crate) fn problem(doing: &'static str, error: std::io::Error) -> Error {
+        Error::io(doing, error)
     }
 
     pub(super) fn check_certificates(_: &[u8]) -> Result<()> {
@@ -159,7 +167,9 @@ mod imp {
     use base64::engine::general_purpose::STANDARD;
     use rustls::client::WebPkiServerVerifier;
     use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-    use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
+    use rustls::crypto::{
+        CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
+    };
     use rustls::pki_types::pem::PemObject as _;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
     use rustls::server::ParsedCertificate;
@@ -194,7 +204,9 @@ mod imp {
             Trust::Roots(pem) => {
                 let mut roots = RootCertStore::empty();
                 for certificate in certificates(pem)? {
-                    roots.add(certificate).map_err(|e| Error::configuration(format!("the CA cannot be used: {e}")))?;
+                    roots
+                        .add(certificate)
+                        .map_err(|e| Error::configuration(format!("the CA cannot be used: {e}")))?;
                 }
                 by_roots(roots, &provider)?
             }
@@ -212,9 +224,9 @@ mod imp {
             Some(client) => {
                 let key = PrivateKeyDer::from_pem_slice(client.key.expose())
                     .map_err(|_| Error::configuration("there is no private key in the client's key file"))?;
-                builder
-                    .with_client_auth_cert(certificates(&client.chain)?, key)
-                    .map_err(|e| Error::configuration(format!("the client certificate cannot be used: {e}")))?
+                builder.with_client_auth_cert(certificates(&client.chain)?, key).map_err(|e| {
+                    Error::configuration(format!("the client certificate cannot be used: {e}"))
+                })?
             }
         };
         Ok(Arc::new(config))
@@ -264,7 +276,9 @@ mod imp {
             },
             rustls::Error::InvalidMessage(_) => TlsProblem::NotTls,
             rustls::Error::AlertReceived(AlertDescription::CloseNotify) => TlsProblem::Other,
-            rustls::Error::AlertReceived(_) | rustls::Error::PeerIncompatible(_) => TlsProblem::HandshakeRefused,
+            rustls::Error::AlertReceived(_) | rustls::Error::PeerIncompatible(_) => {
+                TlsProblem::HandshakeRefused
+            }
             _ => TlsProblem::Other,
         };
         Error::new(Kind::Tls { problem, source: Some(Box::new(tls.clone())) })
@@ -279,7 +293,9 @@ mod imp {
             .decode(pin.strip_prefix("sha256//").unwrap_or(pin))
             .ok()
             .and_then(|digest| digest.try_into().ok())
-            .ok_or_else(|| Error::configuration("a pin is the SHA-256 of a public key in base64: sha256//..."))
+            .ok_or_else(|| {
+                Error::configuration("a pin is the SHA-256 of a public key in base64: sha256//...")
+            })
     }
 
     fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>> {

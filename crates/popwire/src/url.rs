@@ -176,7 +176,9 @@ impl fmt::Display for UrlError {
             Self::Scheme => "a POP URL begins with pops:// (TLS) or pop:// (STLS)",
             Self::Host => "the URL has no valid host name",
             Self::Port => "the URL's port is not a number from 1 to 65535",
-            Self::Password => "a POP URL has no place for a password; leave the colon and what follows it out",
+            Self::Password => {
+                "a POP URL has no place for a password; leave the colon and what follows it out"
+            }
             Self::User => "the URL's user part is not name or name;AUTH=mechanism, percent-encoded",
             Self::Path => "a POP URL ends after the host and port",
         })

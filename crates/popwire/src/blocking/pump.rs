@@ -8,6 +8,7 @@ use popwire_proto::{Command, Reply};
 use super::stream::{Stream, Transport, connect};
 use crate::conversation::{Conversation, Next};
 use crate::core::Core;
+use crate::tls::problem;
 use crate::{Connector, Error, Result, Security};
 
 #[derive(Debug)]
@@ -30,8 +31,12 @@ impl Pump {
     }
 
     fn start(transport: Box<dyn Transport>, connector: &Connector, epoch: Instant) -> Result<Self> {
-        let mut pump =
-            Self { core: Core::new(connector), stream: Stream::new(transport), connector: connector.clone(), epoch };
+        let mut pump = Self {
+            core: Core::new(connector),
+            stream: Stream::new(transport),
+            connector: connector.clone(),
+            epoch,
+        };
         if connector.security == Security::Tls {
             pump.handshake()?;
         }
@@ -86,7 +91,7 @@ impl Pump {
             }
             Err(e) if is_timeout(&e) && self.now() < at => Ok(()),
             Err(e) if is_timeout(&e) => self.core.passed(wait),
-            Err(e) => Err(self.core.lost(broken("reading from the server", e))),
+            Err(e) => Err(self.core.lost(problem("reading from the server", e))),
         }
     }
 
@@ -127,13 +132,12 @@ impl Pump {
                 Err(e) if is_timeout(&e) => return self.core.passed(wait),
                 // The server has hung up. It may have said why: its last words are still to be read.
                 Err(e) if is_hang_up(&e) => self.core.machine.sent(usize::MAX),
-                Err(e) => return Err(self.core.lost(broken("writing to the server", e))),
+                Err(e) => return Err(self.core.lost(problem("writing to the server", e))),
             }
         }
         Ok(())
     }
 
-    #[cfg(feature = "_tls")]
     fn handshake(&mut self) -> Result<()> {
         self.stream.set_deadline(Instant::now() + self.connector.timeouts.tls);
         match self.stream.handshake(&self.connector) {
@@ -141,21 +145,6 @@ impl Pump {
             Err(e) => Err(self.core.lost(e)),
         }
     }
-
-    #[cfg(not(feature = "_tls"))]
-    fn handshake(&mut self) -> Result<()> {
-        Err(Error::configuration("this build of popwire has no TLS; turn on the feature aws-lc-rs or ring"))
-    }
-}
-
-#[cfg(feature = "_tls")]
-fn broken(doing: &'static str, error: io::Error) -> Error {
-    crate::tls::problem(doing, error)
-}
-
-#[cfg(not(feature = "_tls"))]
-fn broken(doing: &'static str, error: io::Error) -> Error {
-    Error::io(doing, error)
 }
 
 fn is_timeout(error: &io::Error) -> bool {

@@ -102,7 +102,9 @@ impl Stream {
         #[cfg(feature = "_tls")]
         if let Link::Tls(tls) = &mut self.link {
             tls.session.send_close_notify();
-            while tls.session.wants_write() && tls.session.write_tls(&mut tls.transport).is_ok_and(|sent| sent > 0) {}
+            while tls.session.wants_write()
+                && tls.session.write_tls(&mut tls.transport).is_ok_and(|sent| sent > 0)
+            {}
         }
     }
 
@@ -126,6 +128,13 @@ impl Stream {
             self.timeout = timeout;
         }
         Ok(())
+    }
+}
+
+#[cfg(not(feature = "_tls"))]
+impl Stream {
+    pub(super) fn handshake(&mut self, _: &Connector) -> Result<TlsInfo> {
+        Err(crate::tls::without_tls())
     }
 }
 

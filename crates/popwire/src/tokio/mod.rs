@@ -1,0 +1,208 @@
+//! The async door: a [`Client`] for tokio.
+
+mod message;
+mod pump;
+mod stream;
+
+use std::time::Duration;
+
+use popwire_proto::command;
+use popwire_proto::listing::{
+    Capabilities, Languages, LastAccessed, Mechanisms, OneScan, OneUniqueId, ScanListing, Stat, UniqueIds,
+};
+use popwire_proto::{Leniencies, MessageNumber, Reply, Secret, State};
+
+pub use message::Message;
+use pump::Pump;
+pub use stream::Transport;
+
+use crate::commands::{accessors, commands};
+use crate::conversation::{Opening, StartTls};
+use crate::core::Core;
+use crate::login::{LoggingIn, apop_command};
+use crate::{Connector, Farewell, Login, Result, TlsInfo, TraceLevel};
+
+/// A POP3 session for tokio.
+///
+/// Every wait has a deadline ([`Timeouts`](crate::Timeouts)). After a `-ERR` the session goes on; after a broken
+/// connection or a protocol error it refuses to ([`Client::is_broken`]). Dropping the client without
+/// [`quit`](Self::quit) closes the connection; no marked message is deleted then, at servers that keep to RFC 1939.
+///
+/// A future that is dropped before it is ready leaves the session in step: what it sent was sent, its answer is still
+/// owed, and the next command first reads and skips that answer. Only a cancelled [`stls`](Self::stls) ends the session.
+///
+/// ```
+/// use popwire::{Connector, Login, tokio::Client};
+/// # use popwire_server::{Maildrop, Server};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), popwire::Error> {
+/// # let mail = b"Subject: hello\r\n\r\nHow are you?\r\n".to_vec();
+/// # let server = Server::builder().user("alice", "s3cret", Maildrop::memory([mail])).start().unwrap();
+/// # let (host, port) = ("localhost", server.tls_addr().port());
+/// # let tls = popwire::Tls::new().with_root_certificates(server.ca_pem().as_bytes())?;
+/// let connector = Connector::new(host).port(port).tls(tls);
+/// let mut client = Client::connect(&connector).await?;
+/// client.login(&Login::password("alice", "s3cret")).await?;
+/// for scan in client.list().await?.iter() {
+///     let mail = client.retr(scan.number).await?.read_to_vec().await?;
+///     println!("{}: {} octets", scan.number, mail.len());
+///     client.dele(scan.number).await?;
+/// }
+/// assert!(client.quit().await.is_committed());
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Client {
+    pump: Pump,
+}
+
+impl Client {
+    /// Connects, with TLS as the connector says, and waits for the greeting.
+    ///
+    /// # Errors
+    ///
+    /// [`is_io`](crate::Error::is_io), [`is_timeout`](crate::Error::is_timeout),
+    /// [`is_tls`](crate::Error::is_tls), [`is_protocol`](crate::Error::is_protocol); or the server's refusal to serve.
+    pub async fn connect(connector: &Connector) -> Result<Self> {
+        Self::open(Pump::connect(connector).await?, connector).await
+    }
+
+    /// Opens a session over a stream of the caller's: a tunnel, a Unix socket, a TLS session of his own. TLS is done
+    /// over it as the connector says; its host is the name that the certificate must have.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    pub async fn over(stream: impl Transport + 'static, connector: &Connector) -> Result<Self> {
+        Self::open(Pump::over(Box::new(stream), connector).await?, connector).await
+    }
+
+    async fn open(mut pump: Pump, connector: &Connector) -> Result<Self> {
+        pump.converse(Opening::new(connector.security)).await?;
+        Ok(Self { pump })
+    }
+
+    /// Logs in, and asks for the capabilities again.
+    ///
+    /// # Errors
+    ///
+    /// [`is_authentication`](crate::Error::is_authentication), [`is_in_use`](crate::Error::is_in_use) and the other
+    /// predicates tell a wrong password from a server that is busy. [`is_policy`](crate::Error::is_policy): nothing
+    /// was sent, since the connection has no verified TLS.
+    pub async fn login(&mut self, login: &Login) -> Result<Reply> {
+        self.pump.converse(LoggingIn::new(login)).await
+    }
+
+    /// APOP alone, computed from the greeting's timestamp (RFC 1939 section 7).
+    ///
+    /// # Errors
+    ///
+    /// [`is_misuse`](crate::Error::is_misuse) if the greeting has no valid timestamp; nothing is sent then.
+    pub async fn apop(&mut self, user: impl AsRef<[u8]>, secret: impl Into<Secret>) -> Result<Reply> {
+        let command = apop_command(&self.pump.core, user.as_ref().to_vec(), &secret.into())?;
+        self.pump.call(&command).await
+    }
+
+    /// STLS, the TLS handshake, and CAPA again (RFC 2595 section 4). A connector with
+    /// [`Security::Stls`](crate::Security::Stls) does it by itself.
+    ///
+    /// # Errors
+    ///
+    /// [`is_tls`](crate::Error::is_tls). After a failed handshake the session is over.
+    pub async fn stls(&mut self) -> Result<Reply> {
+        self.pump.converse(StartTls::default()).await
+    }
+
+    /// CAPA (RFC 2449 section 5): asks again, and keeps the answer for [`capabilities`](Self::capabilities).
+    ///
+    /// # Errors
+    ///
+    /// [`is_refused`](crate::Error::is_refused) at servers without CAPA.
+    pub async fn capa(&mut self) -> Result<&Capabilities> {
+        let reply = self.pump.exchange(&command::CapaCommand).await?;
+        self.pump.core.judge(popwire_proto::Verb::Capa, &reply)?;
+        self.pump.core.learn_capabilities(reply)?;
+        Ok(self.capabilities())
+    }
+
+    /// RETR: the whole message, as a reader (RFC 1939 section 5). Most servers mark it as seen.
+    ///
+    /// # Errors
+    ///
+    /// [`is_refused`](crate::Error::is_refused) if there is no such message.
+    pub async fn retr(&mut self, number: MessageNumber) -> Result<Message<'_>> {
+        self.message(&command::RetrCommand { number }, number).await
+    }
+
+    /// TOP: the header, the blank line and so many lines of the body, as a reader (RFC 1939 section 7).
+    ///
+    /// TOP is optional, and servers get it wrong in many ways: some ignore the number of lines, some send other headers
+    /// than with RETR, some mark the message as seen. Where it is missing, RETR and reading only as far as one wants is
+    /// the way out; what is left of the message is skipped.
+    ///
+    /// # Errors
+    ///
+    /// [`is_refused`](crate::Error::is_refused) if there is no such message or no TOP.
+    pub async fn top(&mut self, number: MessageNumber, lines: u32) -> Result<Message<'_>> {
+        self.message(&command::TopCommand { number, lines }, number).await
+    }
+
+    /// NOOP, if nothing came from the server for so long; returns whether it was sent. For long work between commands:
+    /// servers drop clients that are silent for 10 minutes, some after one.
+    ///
+    /// # Errors
+    ///
+    /// As NOOP.
+    pub async fn keep_alive(&mut self, silence: Duration) -> Result<bool> {
+        let due = self.pump.now().saturating_sub(self.pump.core.watch.last_octet()) >= silence;
+        if due {
+            self.noop().await?;
+        }
+        Ok(due)
+    }
+
+    /// QUIT: the server deletes what is marked, and says whether it did (RFC 1939 section 6). The connection is closed
+    /// in any case.
+    pub async fn quit(mut self) -> Farewell {
+        let marked = self.marked();
+        let heard = self.pump.exchange(&command::QuitCommand).await;
+        self.pump.close().await;
+        Core::farewell(marked, heard)
+    }
+
+    accessors!();
+
+    async fn message<C: popwire_proto::Command<Answer = Reply>>(
+        &mut self,
+        command: &C,
+        number: MessageNumber,
+    ) -> Result<Message<'_>> {
+        let reply = self.pump.call(command).await?;
+        Ok(Message::new(&mut self.pump, number, reply))
+    }
+}
+
+macro_rules! async_methods {
+    ($($(#[$doc:meta])* fn $name:ident($($argument:ident: $ty:ty),*) -> $answer:ty { $command:expr })*) => {
+        /// The commands, one by one.
+        ///
+        /// Each fails with [`is_refused`](crate::Error::is_refused) where the server says `-ERR`, with
+        /// [`is_misuse`](crate::Error::is_misuse) where an argument or the moment is wrong, and with the errors of a
+        /// broken connection.
+        impl Client {
+            $(
+                $(#[$doc])*
+                ///
+                /// # Errors
+                ///
+                /// [`is_refused`](crate::Error::is_refused) if the server says `-ERR`.
+                pub async fn $name(&mut self, $($argument: $ty),*) -> Result<$answer> {
+                    self.pump.call(&$command).await
+                }
+            )*
+        }
+    };
+}
+
+commands!(async_methods);

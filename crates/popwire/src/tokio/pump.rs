@@ -1,0 +1,181 @@
+//! The async pump: moves octets between the protocol core and the connection, until each deadline.
+//!
+//! All state lies in the core and in here, none in the futures: a future that is dropped loses nothing.
+
+use std::future::{Future as _, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use popwire_proto::{Command, Reply};
+use tokio::io::ReadBuf;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::stream::{Stream, Transport, connect};
+use crate::conversation::{Conversation, Next};
+use crate::core::Core;
+use crate::tls::problem;
+use crate::{Connector, Error, Result, Security};
+
+#[derive(Debug)]
+pub(super) struct Pump {
+    pub(super) core: Core,
+    stream: Stream,
+    /// Kept for a handshake that comes later.
+    connector: Connector,
+    epoch: Instant,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Pump {
+    pub(super) async fn connect(connector: &Connector) -> Result<Self> {
+        let epoch = Instant::now();
+        Self::start(Box::new(connect(connector).await?), connector, epoch).await
+    }
+
+    pub(super) async fn over(transport: Box<dyn Transport>, connector: &Connector) -> Result<Self> {
+        Self::start(transport, connector, Instant::now()).await
+    }
+
+    async fn start(transport: Box<dyn Transport>, connector: &Connector, epoch: Instant) -> Result<Self> {
+        let mut pump = Self {
+            core: Core::new(connector),
+            stream: Stream::Plain(transport),
+            connector: connector.clone(),
+            epoch,
+            timer: Box::pin(sleep_until(epoch)),
+        };
+        if connector.security == Security::Tls {
+            pump.handshake().await?;
+        }
+        pump.core.resume(pump.now());
+        Ok(pump)
+    }
+
+    /// The time since the session began.
+    pub(super) fn now(&self) -> Duration {
+        self.epoch.elapsed()
+    }
+
+    /// A command and its answer.
+    pub(super) async fn call<C: Command>(&mut self, command: &C) -> Result<C::Answer> {
+        let reply = self.exchange(command).await?;
+        self.core.decode(command, reply)
+    }
+
+    /// A command and its reply, negative or not.
+    pub(super) async fn exchange<C: Command>(&mut self, command: &C) -> Result<Reply> {
+        self.settle().await?;
+        self.core.submit(command, self.epoch.elapsed())?;
+        self.flush().await?;
+        self.reply().await
+    }
+
+    /// Goes through a conversation.
+    pub(super) async fn converse<C: Conversation>(&mut self, mut conversation: C) -> Result<C::Output> {
+        let mut heard = None;
+        loop {
+            heard = match conversation.next(&mut self.core, heard.take())? {
+                Next::Say(command) => Some((command.verb(), self.exchange(&command).await?)),
+                Next::Listen => Some((popwire_proto::Verb::Greeting, self.reply().await?)),
+                Next::Handshake => {
+                    self.handshake().await?;
+                    None
+                }
+                Next::Done => break,
+            };
+        }
+        conversation.output().ok_or_else(|| Error::configuration("a conversation ended without a result"))
+    }
+
+    /// Ready when octets came, or when a deadline passed that is no failure.
+    pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let mut buffer = ReadBuf::new(self.core.machine.space());
+        match self.stream.poll_read(cx, &mut buffer) {
+            Poll::Ready(Ok(())) => {
+                let octets = buffer.filled().len();
+                self.core.filled(octets, self.epoch.elapsed());
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(e)) => Poll::Ready(Err(self.core.lost(problem("reading from the server", e)))),
+            Poll::Pending => self.poll_deadline(cx),
+        }
+    }
+
+    /// The session's last octets, if they can be sent.
+    pub(super) async fn close(&mut self) {
+        let shutdown = poll_fn(|cx| self.stream.poll_shutdown(cx));
+        let _ = tokio::time::timeout(Duration::from_secs(1), shutdown).await;
+    }
+
+    /// Brings the session into step, after a caller gave up on an answer.
+    async fn settle(&mut self) -> Result<()> {
+        if !self.core.machine.is_settled() {
+            self.core.resume(self.now());
+            self.flush().await?;
+            while !self.core.machine.settle()? {
+                poll_fn(|cx| self.poll_fill(cx)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn reply(&mut self) -> Result<Reply> {
+        loop {
+            if let Some(reply) = self.core.reply()? {
+                return Ok(reply);
+            }
+            poll_fn(|cx| self.poll_fill(cx)).await?;
+        }
+    }
+
+    async fn flush(&mut self) -> Result<()> {
+        poll_fn(|cx| self.poll_send(cx)).await
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        loop {
+            let unsent = self.core.machine.unsent();
+            let sent = if unsent.is_empty() {
+                self.stream.poll_flush(cx).map_ok(|()| None)
+            } else {
+                self.stream.poll_write(cx, unsent).map_ok(Some)
+            };
+            match sent {
+                Poll::Ready(Ok(None)) => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(Some(octets))) => self.core.machine.sent(octets),
+                // The server has hung up. It may have said why: its last words are still to be read.
+                Poll::Ready(Err(e)) if is_hang_up(&e) => {
+                    self.core.machine.sent(usize::MAX);
+                    return Poll::Ready(Ok(()));
+                }
+                Poll::Ready(Err(e)) => {
+                    return Poll::Ready(Err(self.core.lost(problem("writing to the server", e))));
+                }
+                Poll::Pending => ready!(self.poll_deadline(cx))?,
+            }
+        }
+    }
+
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let (at, wait) = self.core.watch.deadline();
+        let at = self.epoch + at;
+        if self.timer.deadline() != at {
+            self.timer.as_mut().reset(at);
+        }
+        ready!(self.timer.as_mut().poll(cx));
+        Poll::Ready(self.core.passed(wait))
+    }
+
+    async fn handshake(&mut self) -> Result<()> {
+        match self.stream.handshake(&self.connector).await {
+            Ok(info) => self.core.tls_started(info),
+            Err(e) => Err(self.core.lost(e)),
+        }
+    }
+}
+
+fn is_hang_up(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+}
