@@ -1,1 +1,3 @@
 //! popwire-retriever
+
+pub mod maildir;

@@ -1,1 +1,86 @@
-//! popwire-server
+//! A POP3 server small enough to embed in a test.
+//!
+//! # Scope
+//!
+//! A whole RFC 1939 server with CAPA, response codes, pipelining, TOP, UIDL, STLS and implicit TLS, UTF8 and LANG. It
+//! runs on a thread of its own, so that synchronous and asynchronous tests use it alike, listens on two free ports of
+//! 127.0.0.1 (plain with STLS, and implicit TLS), makes its certificates on the spot, and records what clients send.
+//! Its [`Builder`] has a knob for each way in which it may depart from the RFCs, because real servers do.
+//!
+//! It is not a mail host: there is no configuration file, passwords are held in memory, and its lock on a maildrop
+//! keeps out its own sessions, not other programs.
+//!
+//! # A session
+//!
+//! ```text
+//!   accepted ──(TLS at once on tls_addr())──> greeting
+//!      ▼
+//!   AUTHORIZATION ──STLS──> handshake ──> AUTHORIZATION, nothing remembered
+//!      │  USER + PASS, APOP, or RPOP if it is honoured; the maildrop is locked and numbered
+//!      ▼
+//!   TRANSACTION ──connection lost, idle timer, stop──> nothing removed, lock released
+//!      │  QUIT
+//!      ▼
+//!   UPDATE: marked messages removed, lock released, answer, close
+//! ```
+//!
+//! # Example
+//!
+//! ```
+//! use std::io::{BufRead, BufReader, Write};
+//! use std::net::TcpStream;
+//! use std::time::Duration;
+//!
+//! use popwire_server::{Maildrop, Server};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let server = Server::builder()
+//!     .user("alice", "s3cret pass", Maildrop::memory(["Subject: hi\r\n\r\nhello\r\n"]))
+//!     .start()?;
+//!
+//! let mut client = BufReader::new(TcpStream::connect(server.addr())?);
+//! let mut say = |line: &str, answers: usize| -> std::io::Result<String> {
+//!     client.get_mut().write_all(line.as_bytes())?;
+//!     let mut heard = String::new();
+//!     for _ in 0..answers {
+//!         client.read_line(&mut heard)?;
+//!     }
+//!     Ok(heard)
+//! };
+//! say("", 1)?; // the greeting
+//! say("USER alice\r\nPASS s3cret pass\r\n", 2)?;
+//! assert_eq!(say("STAT\r\n", 1)?, "+OK 1 22\r\n");
+//! assert_eq!(say("DELE 1\r\nQUIT\r\n", 2)?.lines().count(), 2);
+//!
+//! assert!(server.wait_closed(1, Duration::from_secs(5)));
+//! assert!(server.maildrop("alice").expect("alice").is_empty()?);
+//! assert_eq!(
+//!     server.last_session().expect("a session").client_lines(),
+//!     ["USER alice", "PASS s3cret pass", "STAT", "DELE 1", "QUIT"],
+//! );
+//! # Ok(())
+//! # }
+//! ```
+
+mod answer;
+mod builder;
+mod certificate;
+mod connection;
+mod error;
+mod maildrop;
+mod options;
+mod record;
+mod server;
+pub mod store;
+mod wire;
+
+pub use answer::Answer;
+pub use builder::Builder;
+pub use certificate::Certificate;
+pub use error::StartError;
+pub use maildrop::{Lock, Maildrop};
+pub use options::QuitReply;
+pub use popwire_proto::server::State;
+pub use record::{Direction, Line, Session};
+pub use server::Server;
+pub use store::{Content, Message};

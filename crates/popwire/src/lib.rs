@@ -32,11 +32,9 @@
 //! `blocking` and `tokio` are the doors; `aws-lc-rs` (default) and `ring` bring TLS with that cryptography; `tracing`
 //! adds events of the `tracing` crate. Features only add.
 
-// Without TLS its settings are still there to be made, so that features only add; nothing reads them then.
-#![cfg_attr(not(feature = "_tls"), allow(dead_code))]
-
-#[cfg(not(any(feature = "blocking", feature = "tokio")))]
-compile_error!("popwire needs at least one door: turn on the feature `blocking` or `tokio`");
+// Features only add, so what no feature needs is there without them too: the TLS settings, and what lies behind the doors.
+#![cfg_attr(not(all(feature = "_tls", any(feature = "blocking", feature = "tokio"))), allow(dead_code))]
+#![cfg_attr(not(any(feature = "blocking", feature = "tokio")), allow(unused_imports, unused_macros))]
 
 #[cfg(feature = "blocking")]
 pub mod blocking;
@@ -74,3 +72,8 @@ pub use url::{PopUrl, UrlError};
 
 /// The protocol core that this crate drives.
 pub use popwire_proto as proto;
+
+/// The README's programs compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -232,13 +232,11 @@ impl Incoming {
     }
 
     /// What is asked for, or why it is refused.
-    #[must_use]
     pub fn request(&self) -> &Result<Request, Fault> {
         &self.request
     }
 
     /// What is asked for, or why it is refused.
-    #[must_use]
     pub fn into_request(self) -> Result<Request, Fault> {
         self.request
     }
@@ -333,5 +331,32 @@ mod tests {
         assert!(!format!("{machine:?}").contains("tanstaaf"));
         let incoming = machine.next_command().expect("a line");
         assert!(!format!("{incoming:?}").contains("tanstaaf"));
+    }
+
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn commands_do_not_depend_on_the_reads(
+            input in prop::collection::vec(prop::sample::select(&b"STAT 1\r\n\0\xff"[..]), 0..600),
+            cuts in prop::collection::vec(0usize..600, 0..5),
+        ) {
+            let mut ends: Vec<usize> = cuts.iter().map(|cut| cut % (input.len() + 1)).collect();
+            ends.extend([0, input.len()]);
+            ends.sort_unstable();
+            let heard = |pieces: Vec<&[u8]>| {
+                let (mut machine, mut heard) = (Machine::new(), Vec::new());
+                for piece in pieces {
+                    machine.receive(piece);
+                    while let Some(incoming) = machine.next_command() {
+                        prop_assert!(incoming.line().len() <= COMMAND_LINE);
+                        heard.push((incoming.line().to_vec(), incoming.into_request().err()));
+                    }
+                }
+                Ok(heard)
+            };
+            let pieces = ends.windows(2).map(|end| &input[end[0]..end[1]]).collect();
+            prop_assert_eq!(heard(pieces)?, heard(vec![&input])?);
+        }
     }
 }

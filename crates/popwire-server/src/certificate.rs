@@ -1,0 +1,94 @@
+//! Certificates made on the spot.
+
+use std::sync::Arc;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose, date_time_ymd,
+};
+use rustls::ServerConfig;
+use rustls::pki_types::PrivateKeyDer;
+
+use crate::StartError;
+
+/// Which certificate the server shows. In all cases [`Server::ca_pem`](crate::Server::ca_pem) is what a client is told
+/// to trust.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Certificate {
+    /// For `localhost`, `127.0.0.1` and `::1`, valid, signed by the CA.
+    #[default]
+    Good,
+    /// For `elsewhere.example` only.
+    WrongName,
+    /// As [`Certificate::Good`], but it expired in 2001.
+    Expired,
+    /// As [`Certificate::Good`], but signed by a CA that the client does not know.
+    UnknownCa,
+}
+
+/// What TLS needs, and what tests ask for.
+pub(crate) struct Identity {
+    pub(crate) config: Arc<ServerConfig>,
+    pub(crate) ca_pem: String,
+    pub(crate) ca_der: Vec<u8>,
+    pub(crate) leaf_der: Vec<u8>,
+}
+
+impl Identity {
+    pub(crate) fn make(certificate: Certificate) -> Result<Self, StartError> {
+        let trusted = authority("popwire-server test CA").map_err(StartError::Certificate)?;
+        let signer = match certificate {
+            Certificate::UnknownCa => {
+                &authority("popwire-server unknown CA").map_err(StartError::Certificate)?
+            }
+            _ => &trusted,
+        };
+        let key = KeyPair::generate().map_err(StartError::Certificate)?;
+        let leaf = leaf(certificate)
+            .and_then(|params| params.signed_by(&key, signer))
+            .map_err(StartError::Certificate)?;
+        let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+        // The provider is named here, never installed for the whole process: that is the program's choice.
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .and_then(|builder| builder.with_no_client_auth().with_single_cert(vec![leaf.der().clone()], key))
+            .map_err(StartError::Tls)?;
+        Ok(Self {
+            config: Arc::new(config),
+            ca_pem: trusted.pem(),
+            ca_der: trusted.der().to_vec(),
+            leaf_der: leaf.der().to_vec(),
+        })
+    }
+}
+
+fn authority(name: &str) -> Result<CertifiedIssuer<'static, KeyPair>, rcgen::Error> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.not_before = date_time_ymd(2000, 1, 1);
+    params.not_after = date_time_ymd(2099, 1, 1);
+    CertifiedIssuer::self_signed(params, KeyPair::generate()?)
+}
+
+fn leaf(certificate: Certificate) -> Result<CertificateParams, rcgen::Error> {
+    let names: &[&str] = match certificate {
+        Certificate::WrongName => &["elsewhere.example"],
+        _ => &["localhost", "127.0.0.1", "::1"],
+    };
+    let mut params = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())?;
+    params.distinguished_name.push(DnType::CommonName, "popwire-server");
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    // Strict verifiers (Python's since 3.13) refuse a leaf without it.
+    params.use_authority_key_identifier_extension = true;
+    params.not_before = date_time_ymd(2000, 1, 1);
+    params.not_after = match certificate {
+        Certificate::Expired => date_time_ymd(2001, 1, 1),
+        _ => date_time_ymd(2099, 1, 1),
+    };
+    Ok(params)
+}

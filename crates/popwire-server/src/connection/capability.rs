@@ -1,0 +1,87 @@
+//! CAPA, UTF8 and LANG: what the server says of itself.
+
+use popwire_proto::server::{State, answer};
+
+use super::Connection;
+
+impl Connection {
+    pub(super) fn capa(&mut self) {
+        if !self.shared.options.capabilities.answered {
+            return self.err(None, "unknown command");
+        }
+        self.ok("capabilities follow");
+        for line in self.capabilities() {
+            answer::line(&mut self.wire.out, &line);
+        }
+        answer::end(&mut self.wire.out);
+    }
+
+    /// Whether CAPA lists this tag now.
+    pub(super) fn announces(&self, tag: &str) -> bool {
+        self.shared.options.capabilities.answered
+            && self.capabilities().iter().any(|line| {
+                let word = line.split(|octet| *octet == b' ').next().unwrap_or_default();
+                word.eq_ignore_ascii_case(tag.as_bytes())
+            })
+    }
+
+    /// The lines of CAPA in this state (RFC 2449 section 6). Both states have the same, but for STLS (RFC 2595
+    /// section 4).
+    fn capabilities(&self) -> Vec<Vec<u8>> {
+        let options = &self.shared.options;
+        let before_login = self.machine.state() == State::Authorization;
+        if let Some(dictated) = &options.capabilities.dictated {
+            return if before_login { dictated.before_login.clone() } else { dictated.after_login.clone() };
+        }
+        let mut lines: Vec<&[u8]> = vec![
+            b"TOP",
+            b"UIDL",
+            b"RESP-CODES",
+            b"AUTH-RESP-CODE",
+            b"PIPELINING",
+            // True: only clients remove messages here.
+            b"EXPIRE NEVER",
+        ];
+        if self.machine.is_tls() || !options.login.require_tls {
+            lines.push(b"USER");
+        }
+        if options.tls.stls && before_login && !self.machine.is_tls() {
+            lines.push(b"STLS");
+        }
+        if options.utf8 {
+            lines.push(b"UTF8 USER");
+        }
+        if !options.languages.is_empty() {
+            lines.push(b"LANG");
+        }
+        lines.push(b"IMPLEMENTATION popwire-server");
+        lines.into_iter().map(<[u8]>::to_vec).collect()
+    }
+
+    pub(super) fn utf8(&mut self) {
+        if !self.shared.options.utf8 {
+            return self.err(None, "unknown command");
+        }
+        self.utf8 = true;
+        self.ok("UTF8 enabled");
+    }
+
+    pub(super) fn lang(&mut self, tag: Option<&[u8]>) {
+        let shared = std::sync::Arc::clone(&self.shared);
+        let languages = &shared.options.languages;
+        let Some((default, _)) = languages.first() else { return self.err(None, "unknown command") };
+        let Some(tag) = tag else {
+            self.ok("languages follow");
+            for (tag, description) in languages {
+                answer::line(&mut self.wire.out, format!("{tag} {description}").as_bytes());
+            }
+            return answer::end(&mut self.wire.out);
+        };
+        // `*` is the server's own choice.
+        let wanted = if tag == b"*" { default.as_bytes() } else { tag };
+        match languages.iter().find(|(tag, _)| tag.as_bytes().eq_ignore_ascii_case(wanted)) {
+            Some((tag, description)) => self.ok(format!("{tag} {description}")),
+            None => self.err(None, "no such language"),
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! RETR and TOP: messages streamed from the store to the client, never whole in memory.
+
+use std::io::{self, Read};
+
+use popwire_proto::ResponseCode;
+use popwire_proto::stuff::{LineEnds, Stuffer, TopCutter};
+
+use super::{Connection, with_store};
+use crate::Maildrop;
+use crate::answer::Then;
+use crate::store::Entry;
+use crate::wire::CHUNK;
+
+impl Connection {
+    pub(super) async fn retr(&mut self, number: u64) -> io::Result<Then> {
+        let Some(entry) = self.find(number) else { return Ok(Then::Continue) };
+        let Some(body) = self.open(&entry).await? else { return Ok(Then::Continue) };
+        if let Some(mailbox) = &mut self.mailbox {
+            mailbox.accessed(number);
+        }
+        self.ok(format!("{} octets", entry.size));
+        self.stream(body, None, Some(entry)).await
+    }
+
+    pub(super) async fn top(&mut self, number: u64, lines: u64) -> io::Result<Then> {
+        let Some(entry) = self.find(number) else { return Ok(Then::Continue) };
+        let Some(body) = self.open(&entry).await? else { return Ok(Then::Continue) };
+        self.ok("top of message follows");
+        let cutter = TopCutter::new(lines, self.shared.options.line_ends);
+        self.stream(body, Some(cutter), None).await
+    }
+
+    /// Whether a message's header has octets that only UTF8 mode may show (RFC 6856 section 2.1). Without the UTF8
+    /// capability all messages are shown as they are, as servers do.
+    pub(super) async fn needs_utf8(&mut self, entry: &Entry) -> io::Result<bool> {
+        if !self.shared.options.utf8 || self.utf8 {
+            return Ok(false);
+        }
+        let Some(mailbox) = &self.mailbox else { return Ok(false) };
+        let Ok(mut body) = Body::open(&mailbox.maildrop, entry).await? else { return Ok(false) };
+        let mut header = TopCutter::new(0, LineEnds::Crlf);
+        while !header.is_done() && body.read().await? {
+            if !header.take(&body.chunk).is_ascii() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The message's octets, or `None` and an answer that says why.
+    async fn open(&mut self, entry: &Entry) -> io::Result<Option<Body>> {
+        if self.needs_utf8(entry).await? {
+            self.err(Some(ResponseCode::Utf8), "the message needs UTF8");
+            return Ok(None);
+        }
+        let Some(mailbox) = &self.mailbox else { return Ok(None) };
+        match Body::open(&mailbox.maildrop, entry).await? {
+            Ok(body) => Ok(Some(body)),
+            Err(error) => {
+                let code = (error.kind() != io::ErrorKind::NotFound).then_some(ResponseCode::SysTemp);
+                self.err(code, "the message cannot be read");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Streams a body; at its end, but before the client can know, marks `seen`.
+    async fn stream(
+        &mut self,
+        mut body: Body,
+        mut cutter: Option<TopCutter>,
+        seen: Option<Entry>,
+    ) -> io::Result<Then> {
+        let mut stuffer = Stuffer::with(self.shared.options.line_ends);
+        while !cutter.as_ref().is_some_and(TopCutter::is_done) {
+            match body.read().await {
+                Ok(true) => {}
+                Ok(false) => break,
+                // Only the lack of a terminator can still say that this is not the whole message.
+                Err(_) => return Ok(Then::Close),
+            }
+            let part = match &mut cutter {
+                Some(cutter) => cutter.take(&body.chunk),
+                None => &body.chunk,
+            };
+            stuffer.push(part, &mut self.wire.out);
+            self.wire.flush_chunk().await?;
+        }
+        if let (Some(entry), Some(mailbox)) = (seen, &self.mailbox) {
+            // A mark that cannot be stored is no reason to withhold the message.
+            let _ =
+                with_store(&mailbox.maildrop, move |maildrop| maildrop.store().mark_seen(&entry.key)).await;
+        }
+        stuffer.finish(&mut self.wire.out);
+        Ok(Then::Continue)
+    }
+}
+
+/// A message being read, a chunk at a time.
+struct Body {
+    /// `None` while another thread reads.
+    reader: Option<Box<dyn Read + Send>>,
+    blocks: bool,
+    chunk: Vec<u8>,
+}
+
+impl Body {
+    /// The outer error is the server's own, the inner one the store's.
+    async fn open(maildrop: &Maildrop, entry: &Entry) -> io::Result<io::Result<Self>> {
+        let key = entry.key.clone();
+        let reader = with_store(maildrop, move |maildrop| maildrop.store().open(&key)).await?;
+        let blocks = maildrop.store().blocks();
+        Ok(reader.map(|reader| Self { reader: Some(reader), blocks, chunk: Vec::new() }))
+    }
+
+    /// Fills `chunk`; `false` at the end.
+    async fn read(&mut self) -> io::Result<bool> {
+        let Some(mut reader) = self.reader.take() else { return Ok(false) };
+        let mut chunk = std::mem::take(&mut self.chunk);
+        let read = move || {
+            chunk.resize(CHUNK, 0);
+            let read = loop {
+                match reader.read(&mut chunk) {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    read => break read,
+                }
+            };
+            read.map(|read| {
+                chunk.truncate(read);
+                (reader, chunk)
+            })
+        };
+        let read = if self.blocks {
+            tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?
+        } else {
+            read()
+        };
+        let (reader, chunk) = read?;
+        (self.reader, self.chunk) = (Some(reader), chunk);
+        Ok(!self.chunk.is_empty())
+    }
+}

@@ -1,0 +1,322 @@
+//! One connection, from accept to close.
+
+mod capability;
+mod download;
+mod login;
+mod mailbox;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use popwire_proto::server::{Fault, Incoming, Machine, Request, State, answer};
+use popwire_proto::{ResponseCode, apop};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+
+use self::mailbox::Mailbox;
+use crate::answer::{Nth, Then};
+use crate::options::Options;
+use crate::record::{Recorder, Records};
+use crate::wire::Wire;
+use crate::{Answer, Direction, Maildrop};
+
+/// What one read takes: a few hundred pipelined commands.
+const READ: usize = 4096;
+
+/// What all connections of a server have in common.
+pub(crate) struct Shared {
+    pub(crate) options: Options,
+    pub(crate) records: Arc<Records>,
+    pub(crate) acceptor: TlsAcceptor,
+    pub(crate) connections: Arc<Semaphore>,
+    /// How often each script's command has come, in the server's life.
+    pub(crate) occurrences: Vec<AtomicU64>,
+    /// How many APOP timestamps have been given out.
+    pub(crate) timestamps: AtomicU64,
+}
+
+/// Serves a client until the connection ends. May be dropped at any time: the lock is then released, and nothing that
+/// is not being removed already will be.
+pub(crate) async fn serve(stream: TcpStream, tls: bool, shared: Arc<Shared>, recorder: Recorder) {
+    let timing = &shared.options.timing;
+    let wire = Wire::new(stream, shared.options.segment, timing.segment_pause, timing.write);
+    let occurrences = vec![0; shared.options.scripts.len()];
+    let mut connection = Connection {
+        wire,
+        machine: Machine::new(),
+        mailbox: None,
+        timestamp: None,
+        utf8: false,
+        keyword: String::new(),
+        occurrences,
+        recorder,
+        shared,
+    };
+    // However it ended, there is nobody to tell: the client is gone, or is to be left.
+    let then = connection.converse(tls).await.unwrap_or(Then::Cut);
+    connection.end(then).await;
+}
+
+/// The order of the fields is the order in which they are dropped: the lock goes before the recording ends.
+struct Connection {
+    wire: Wire,
+    machine: Machine,
+    /// The maildrop, once logged in.
+    mailbox: Option<Mailbox>,
+    /// The timestamp of the greeting, with which APOP digests are made.
+    timestamp: Option<Vec<u8>>,
+    /// Whether the client asked for UTF8 mode.
+    utf8: bool,
+    /// The keyword of the command being answered, in upper case.
+    keyword: String,
+    /// How often each script's command has come, in this session.
+    occurrences: Vec<u64>,
+    recorder: Recorder,
+    shared: Arc<Shared>,
+}
+
+impl Connection {
+    async fn converse(&mut self, tls: bool) -> io::Result<Then> {
+        if tls {
+            self.start_tls().await?;
+        }
+        let mut then = self.greet().await?;
+        let mut buffer = vec![0; READ];
+        loop {
+            if then != Then::Continue {
+                self.wire.flush().await?;
+                return Ok(then);
+            }
+            if let Some(incoming) = self.machine.next_command() {
+                then = self.answer(incoming).await?;
+                self.wire.flush_chunk().await?;
+                continue;
+            }
+            self.wire.flush().await?;
+            // RFC 1939 section 3: the timer runs out without a word, and without UPDATE.
+            let read = timeout(self.shared.options.timing.idle, self.wire.read(&mut buffer)).await;
+            let read = read.unwrap_or(Ok(0))?;
+            if read == 0 {
+                return Ok(Then::Close);
+            }
+            self.machine.receive(buffer.get(..read).unwrap_or_default());
+        }
+    }
+
+    /// After the last answer.
+    async fn end(mut self, then: Then) {
+        if then == Then::Hang {
+            self.hang().await;
+        }
+        if let Some(mailbox) = self.mailbox.take()
+            && self.shared.options.delete_at_disconnect
+        {
+            mailbox.commit(usize::MAX).await;
+        }
+        match then {
+            Then::Continue | Then::Close | Then::Hang => self.wire.shut_down().await,
+            Then::Cut => self.wire.cut(),
+            Then::Reset => self.wire.reset(),
+        }
+        let Self { mut wire, recorder, .. } = self;
+        drop(recorder);
+        wire.linger().await;
+    }
+
+    async fn greet(&mut self) -> io::Result<Then> {
+        let mut greeting = match &self.shared.options.greeting {
+            Some(greeting) => greeting.clone(),
+            None => Answer::raw("+OK popwire-server ready\r\n"),
+        };
+        if self.shared.options.login.apop {
+            if self.shared.options.greeting.is_none() {
+                greeting = Answer::raw(format!("+OK popwire-server ready {}\r\n", self.make_timestamp()));
+            }
+            self.timestamp = apop::timestamp(&greeting.raw).map(<[u8]>::to_vec);
+        }
+        self.send(greeting).await
+    }
+
+    /// A msg-id that no connection had before (RFC 1939 section 7): the clock tells servers apart, the count connections.
+    fn make_timestamp(&self) -> String {
+        let count = self.shared.timestamps.fetch_add(1, Ordering::Relaxed);
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        format!("<{}.{}.{count}@localhost>", std::process::id(), now.as_nanos())
+    }
+
+    async fn answer(&mut self, incoming: Incoming) -> io::Result<Then> {
+        let line = incoming.line();
+        self.recorder.line(Direction::Client, line, self.machine.state(), self.machine.is_tls());
+        let command = String::from_utf8_lossy(line).trim_end().to_ascii_uppercase();
+        self.keyword = command.split(' ').next().unwrap_or_default().to_owned();
+        let Some(script) = self.script(&command) else {
+            return self.carry_out(incoming.into_request()).await;
+        };
+        let mut then = Then::Continue;
+        if script.effective {
+            let before = self.wire.out.len();
+            then = self.carry_out(incoming.into_request()).await?;
+            self.wire.out.truncate(before);
+        }
+        match self.send(script).await? {
+            Then::Continue => Ok(then),
+            then => Ok(then),
+        }
+    }
+
+    /// The script that applies to a command, if any. Each counts its own occurrences.
+    fn script(&mut self, command: &str) -> Option<Answer> {
+        let scripts = self.shared.options.scripts.iter();
+        let counts = self.occurrences.iter_mut().zip(&self.shared.occurrences);
+        let mut found = None;
+        for ((beginning, answer), (in_session, in_server)) in scripts.zip(counts) {
+            let rest = command.strip_prefix(beginning.as_str());
+            if !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' ')) {
+                continue;
+            }
+            *in_session += 1;
+            let in_server = in_server.fetch_add(1, Ordering::Relaxed) + 1;
+            let applies = match answer.nth {
+                Nth::Every => true,
+                Nth::InSession(n) => n == *in_session,
+                Nth::InServer(n) => n == in_server,
+            };
+            if applies && found.is_none() {
+                found = Some(answer.clone());
+            }
+        }
+        found
+    }
+
+    /// Sends octets as they are.
+    async fn send(&mut self, answer: Answer) -> io::Result<Then> {
+        if !answer.after.is_zero() {
+            // Answers to earlier commands do not wait with it.
+            self.wire.flush().await?;
+            sleep(answer.after).await;
+        }
+        let start = self.wire.out.len();
+        self.wire.out.extend_from_slice(&answer.raw);
+        self.record_answer(start);
+        Ok(answer.then)
+    }
+
+    async fn carry_out(&mut self, request: Result<Request, Fault>) -> io::Result<Then> {
+        let request = match request {
+            Ok(request) => request,
+            Err(fault) => {
+                self.err(None, &fault.to_string());
+                return Ok(Then::Continue);
+            }
+        };
+        match request {
+            Request::User { name } => self.user(name),
+            Request::Pass { password } => self.pass(&password).await?,
+            Request::Apop { name, digest } => self.apop(&name, &digest).await?,
+            Request::Rpop { user } => self.rpop(user).await?,
+            Request::Auth { .. } => self.err(None, "no such mechanism"),
+            Request::Stat => self.stat(),
+            Request::List { message } => self.list(message).await?,
+            Request::Uidl { message } => self.uidl(message).await?,
+            Request::Retr { message } => return self.retr(message).await,
+            Request::Top { message, lines } => return self.top(message, lines).await,
+            Request::Dele { message } => self.dele(message),
+            Request::Rset => self.rset(),
+            Request::Noop => self.ok("nothing done"),
+            Request::Last => self.last(),
+            Request::Capa => self.capa(),
+            Request::Utf8 => self.utf8(),
+            Request::Lang { tag } => self.lang(tag.as_deref()),
+            Request::Stls => return self.stls().await,
+            Request::Quit => return self.quit().await,
+            _ => self.err(None, "not implemented"),
+        }
+        Ok(Then::Continue)
+    }
+
+    async fn stls(&mut self) -> io::Result<Then> {
+        if !self.shared.options.tls.stls {
+            self.err(None, "STLS is not offered");
+            return Ok(Then::Continue);
+        }
+        if let Err(pipelined) = self.machine.begin_tls() {
+            self.err(None, &pipelined.to_string());
+            return Ok(Then::Close);
+        }
+        self.ok("begin TLS");
+        self.wire.out.extend_from_slice(&self.shared.options.tls.inject_after_stls);
+        self.wire.flush().await?;
+        self.start_tls().await?;
+        Ok(Then::Continue)
+    }
+
+    async fn start_tls(&mut self) -> io::Result<()> {
+        self.wire.start_tls(&self.shared.acceptor, self.shared.options.timing.handshake).await?;
+        self.machine.tls_started();
+        self.utf8 = false;
+        Ok(())
+    }
+
+    async fn quit(&mut self) -> io::Result<Then> {
+        if self.machine.quit() == State::Update {
+            return Ok(self.update().await);
+        }
+        self.ok("signing off");
+        Ok(Then::Close)
+    }
+
+    /// Waits until the client goes away, or the idle timer runs out.
+    async fn hang(&mut self) {
+        let mut buffer = [0; READ];
+        let idle = self.shared.options.timing.idle;
+        while let Ok(Ok(1..)) = timeout(idle, self.wire.read(&mut buffer)).await {}
+    }
+
+    /// Says `+OK text`, or what a test wants said in its place.
+    fn ok(&mut self, text: impl AsRef<[u8]>) {
+        let start = self.wire.out.len();
+        match self.shared.options.headings.get(&self.keyword) {
+            None => answer::ok(&mut self.wire.out, text),
+            Some(heading) => {
+                self.wire.out.extend_from_slice(heading);
+                self.wire.out.extend_from_slice(b"\r\n");
+            }
+        }
+        self.record_answer(start);
+    }
+
+    /// Says `-ERR [code] text`, without the code if this kind of code has not been announced (RFC 2449 section 6.4,
+    /// RFC 3206 section 6).
+    fn err(&mut self, code: Option<ResponseCode>, text: &str) {
+        let capability = if code == Some(ResponseCode::Auth) { "AUTH-RESP-CODE" } else { "RESP-CODES" };
+        let code = code.filter(|_| self.announces(capability));
+        let start = self.wire.out.len();
+        answer::err(&mut self.wire.out, code.as_ref(), text);
+        self.record_answer(start);
+    }
+
+    /// Records the first line of what has been written since `start`, before the client can see it: a test that has
+    /// the answer finds it recorded.
+    fn record_answer(&self, start: usize) {
+        let written = self.wire.out.get(start..).unwrap_or_default();
+        if let Some(line) = written.split_inclusive(|octet| *octet == b'\n').next() {
+            self.recorder.line(Direction::Server, line, self.machine.state(), self.machine.is_tls());
+        }
+    }
+}
+
+/// Lets `work` use a maildrop's store, on a thread that may wait for a disk.
+async fn with_store<T, W>(maildrop: &Maildrop, work: W) -> io::Result<T>
+where
+    T: Send + 'static,
+    W: FnOnce(&Maildrop) -> T + Send + 'static,
+{
+    if !maildrop.store().blocks() {
+        return Ok(work(maildrop));
+    }
+    let maildrop = maildrop.clone();
+    tokio::task::spawn_blocking(move || work(&maildrop)).await.map_err(io::Error::other)
+}

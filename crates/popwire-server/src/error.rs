@@ -1,0 +1,45 @@
+//! Why a server did not start.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+/// Why [`Builder::start`](crate::Builder::start) failed.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// An address could not be listened on.
+    Bind {
+        /// The address asked for.
+        addr: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The certificates could not be made.
+    Certificate(rcgen::Error),
+    /// TLS could not be set up with the certificates made.
+    Tls(rustls::Error),
+    /// The server's thread could not be started.
+    Thread(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bind { addr, .. } => write!(f, "cannot listen on {addr}"),
+            Self::Certificate(_) => f.write_str("cannot make the certificates"),
+            Self::Tls(_) => f.write_str("cannot set up TLS"),
+            Self::Thread(_) => f.write_str("cannot start the server's thread"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Bind { source, .. } | Self::Thread(source) => Some(source),
+            Self::Certificate(source) => Some(source),
+            Self::Tls(source) => Some(source),
+        }
+    }
+}

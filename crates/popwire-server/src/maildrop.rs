@@ -1,0 +1,177 @@
+//! A maildrop: a store, its lock, and a memory of what was removed.
+
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::store::{Entry, LineEnds, Maildir, Memory, Message, Store};
+
+/// A maildrop that one session at a time may open (RFC 1939 section 4).
+///
+/// Clones are the same maildrop: a test keeps one, gives another to the server, and looks at what is left.
+#[derive(Clone)]
+pub struct Maildrop {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Box<dyn Store>,
+    locked: AtomicBool,
+    removed: Mutex<Vec<Vec<u8>>>,
+}
+
+impl Maildrop {
+    /// Messages in memory: `Vec<u8>`, slices, strings, [`Content`](crate::Content), or [`Message`]s with unique-ids of
+    /// their own.
+    pub fn memory<I>(messages: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<Message>,
+    {
+        Self::with_store(Memory::new(messages))
+    }
+
+    /// No messages, in memory.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::with_store(Memory::default())
+    }
+
+    /// The Maildir at `root`. See [`Maildir`].
+    #[must_use]
+    pub fn maildir(root: impl Into<PathBuf>) -> Self {
+        Self::with_store(Maildir::new(root))
+    }
+
+    /// Messages in a store of the caller's own.
+    #[must_use]
+    pub fn with_store(store: impl Store) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                store: Box::new(store),
+                locked: false.into(),
+                removed: Mutex::default(),
+            }),
+        }
+    }
+
+    /// Adds a message. Sessions that are open do not see it.
+    ///
+    /// # Errors
+    ///
+    /// What the store says.
+    pub fn deliver(&self, message: impl Into<Message>) -> io::Result<()> {
+        self.store().deliver(message.into())
+    }
+
+    /// How many messages there are.
+    ///
+    /// # Errors
+    ///
+    /// What the store says.
+    pub fn len(&self) -> io::Result<usize> {
+        Ok(self.entries()?.len())
+    }
+
+    /// Whether there are no messages.
+    ///
+    /// # Errors
+    ///
+    /// What the store says.
+    pub fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// The messages as they are stored, in order, each whole in memory.
+    ///
+    /// # Errors
+    ///
+    /// What the store says.
+    pub fn messages(&self) -> io::Result<Vec<Vec<u8>>> {
+        let read = |entry: Entry| {
+            let mut octets = Vec::new();
+            self.store().open(&entry.key)?.read_to_end(&mut octets).map(|_| octets)
+        };
+        self.entries()?.into_iter().map(read).collect()
+    }
+
+    /// The unique-ids, in order.
+    ///
+    /// # Errors
+    ///
+    /// What the store says.
+    pub fn unique_ids(&self) -> io::Result<Vec<Vec<u8>>> {
+        Ok(self.entries()?.into_iter().map(|entry| entry.unique_id).collect())
+    }
+
+    /// For each message in order, whether it has been retrieved.
+    ///
+    /// # Errors
+    ///
+    /// What the store says.
+    pub fn seen(&self) -> io::Result<Vec<bool>> {
+        self.entries()?.into_iter().map(|entry| self.store().is_seen(&entry.key)).collect()
+    }
+
+    /// The unique-ids of the messages that were removed through this maildrop, in the order of their removal.
+    #[must_use]
+    pub fn removed(&self) -> Vec<Vec<u8>> {
+        self.inner.removed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether a session, or a caller of [`Maildrop::lock`], has it open.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        self.inner.locked.load(Ordering::Acquire)
+    }
+
+    /// Takes the lock, or `None` if somebody has it.
+    #[must_use]
+    pub fn lock(&self) -> Option<Lock> {
+        let taken = self.inner.locked.compare_exchange(false, true, Ordering::AcqRel, Ordering::Acquire);
+        taken.ok().map(|_| Lock { maildrop: self.clone() })
+    }
+
+    pub(crate) fn store(&self) -> &dyn Store {
+        self.inner.store.as_ref()
+    }
+
+    /// Removes messages one after the other, all that can be; says whether all could.
+    pub(crate) fn remove(&self, entries: &[Entry]) -> bool {
+        let mut all = true;
+        for entry in entries {
+            match self.store().remove(&entry.key) {
+                Ok(()) => {
+                    let mut removed = self.inner.removed.lock().unwrap_or_else(PoisonError::into_inner);
+                    removed.push(entry.unique_id.clone());
+                }
+                Err(_) => all = false,
+            }
+        }
+        all
+    }
+
+    fn entries(&self) -> io::Result<Vec<Entry>> {
+        self.store().list(LineEnds::Crlf)
+    }
+}
+
+impl std::fmt::Debug for Maildrop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Maildrop").field("locked", &self.is_locked()).finish_non_exhaustive()
+    }
+}
+
+/// The lock on a maildrop, released when dropped.
+#[derive(Debug)]
+#[must_use = "the lock is released when this is dropped"]
+pub struct Lock {
+    maildrop: Maildrop,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        self.maildrop.inner.locked.store(false, Ordering::Release);
+    }
+}

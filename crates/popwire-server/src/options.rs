@@ -1,0 +1,149 @@
+//! Every knob of the server, in one place, with its default.
+//!
+//! The defaults are the RFCs' server. Each field says what it departs from when it is changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use popwire_proto::Secret;
+use popwire_proto::stuff::LineEnds;
+
+use crate::{Answer, Certificate, Maildrop};
+
+/// What a [`Builder`](crate::Builder) collects.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    pub(crate) plain_addr: SocketAddr,
+    pub(crate) tls_addr: SocketAddr,
+    pub(crate) accounts: BTreeMap<Vec<u8>, Account>,
+    pub(crate) greeting: Option<Answer>,
+    pub(crate) tls: TlsOptions,
+    pub(crate) login: LoginOptions,
+    pub(crate) capabilities: CapabilityOptions,
+    pub(crate) timing: Timing,
+    pub(crate) line_ends: LineEnds,
+    pub(crate) last: bool,
+    pub(crate) utf8: bool,
+    /// Tag and description of each language, the default first. Empty: no LANG.
+    pub(crate) languages: Vec<(String, String)>,
+    pub(crate) quit_reply: QuitReply,
+    pub(crate) delete_at_disconnect: bool,
+    pub(crate) segment: Option<usize>,
+    pub(crate) headings: BTreeMap<String, Vec<u8>>,
+    /// In the order in which they were given: the first that applies is used.
+    pub(crate) scripts: Vec<(String, Answer)>,
+    pub(crate) max_connections: usize,
+    pub(crate) record: bool,
+}
+
+/// A user.
+#[derive(Clone, Debug)]
+pub(crate) struct Account {
+    pub(crate) password: Secret,
+    pub(crate) maildrop: Maildrop,
+}
+
+/// TLS, implicit and by STLS.
+#[derive(Clone, Debug)]
+pub(crate) struct TlsOptions {
+    pub(crate) certificate: Certificate,
+    pub(crate) stls: bool,
+    pub(crate) inject_after_stls: Vec<u8>,
+}
+
+/// Who gets in, and how.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LoginOptions {
+    pub(crate) require_tls: bool,
+    pub(crate) apop: bool,
+    pub(crate) rpop: BTreeSet<Vec<u8>>,
+}
+
+/// What CAPA says.
+#[derive(Clone, Debug)]
+pub(crate) struct CapabilityOptions {
+    pub(crate) answered: bool,
+    /// In place of the true lines.
+    pub(crate) dictated: Option<DictatedCapabilities>,
+}
+
+/// Lines of CAPA that a test wants.
+#[derive(Clone, Debug)]
+pub(crate) struct DictatedCapabilities {
+    pub(crate) before_login: Vec<Vec<u8>>,
+    pub(crate) after_login: Vec<Vec<u8>>,
+}
+
+/// How long things may take.
+#[derive(Clone, Debug)]
+pub(crate) struct Timing {
+    pub(crate) idle: Duration,
+    pub(crate) write: Duration,
+    pub(crate) handshake: Duration,
+    pub(crate) segment_pause: Duration,
+}
+
+/// How QUIT ends a session in which messages were marked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum QuitReply {
+    /// Marked messages are removed, then `+OK` is said (RFC 1939 section 6).
+    #[default]
+    Normal,
+    /// Only the first so many marked messages are removed, then `-ERR some deleted messages not removed` is said.
+    SomeNotRemoved {
+        /// How many are removed.
+        removed: usize,
+    },
+    /// Marked messages are removed, and the connection is closed without an answer: the client cannot know.
+    CloseAfterCommit,
+    /// Nothing is removed, and the connection is closed without an answer: the client cannot know.
+    CloseBeforeCommit,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let free_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self {
+            plain_addr: free_port,
+            tls_addr: free_port,
+            accounts: BTreeMap::new(),
+            greeting: None,
+            tls: TlsOptions { certificate: Certificate::Good, stls: true, inject_after_stls: Vec::new() },
+            login: LoginOptions::default(),
+            capabilities: CapabilityOptions { answered: true, dictated: None },
+            timing: Timing {
+                // RFC 1939 section 3: at least ten minutes.
+                idle: Duration::from_secs(600),
+                // A client that takes no octet for two minutes, with a full window, is not going to.
+                write: Duration::from_secs(120),
+                // Longer than any honest handshake, short enough that strangers do not hold connections.
+                handshake: Duration::from_secs(30),
+                segment_pause: Duration::ZERO,
+            },
+            line_ends: LineEnds::Crlf,
+            last: false,
+            utf8: false,
+            languages: Vec::new(),
+            quit_reply: QuitReply::Normal,
+            delete_at_disconnect: false,
+            segment: None,
+            headings: BTreeMap::new(),
+            scripts: Vec::new(),
+            // Far below the usual limit of 1024 open files, far above what a test opens.
+            max_connections: 500,
+            record: true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p_026_the_timer_is_at_least_ten_minutes() {
+        assert!(Options::default().timing.idle >= Duration::from_secs(600));
+    }
+}

@@ -1,0 +1,167 @@
+//! One connection's octets: plain or TLS, written with a deadline and, if a test wants it, in small pieces.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+/// How much of an answer is gathered before it is written: enough that a write is cheap, little enough that a thousand
+/// sessions fit in memory.
+pub(crate) const CHUNK: usize = 64 << 10;
+
+/// How long the other side is given to take the last octets, when the connection is closed anyway.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+pub(crate) struct Wire {
+    stream: Stream,
+    /// What is to be written next.
+    pub(crate) out: Vec<u8>,
+    segment: Option<usize>,
+    segment_pause: Duration,
+    write_timeout: Duration,
+}
+
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+    /// A handshake failed, or the connection was dropped.
+    Gone,
+}
+
+impl Wire {
+    pub(crate) fn new(
+        stream: TcpStream,
+        segment: Option<usize>,
+        segment_pause: Duration,
+        write_timeout: Duration,
+    ) -> Self {
+        // Answers are gathered here, so the kernel need not wait for more. Failure costs time only.
+        let _ = stream.set_nodelay(true);
+        Self { stream: Stream::Plain(stream), out: Vec::new(), segment, segment_pause, write_timeout }
+    }
+
+    /// Reads what has come; 0 octets: the client will send no more.
+    pub(crate) async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &mut self.stream {
+            Stream::Plain(stream) => stream.read(buffer).await,
+            Stream::Tls(stream) => stream.read(buffer).await,
+            Stream::Gone => Ok(0),
+        }
+    }
+
+    /// Writes `out` if it has grown to a chunk.
+    pub(crate) async fn flush_chunk(&mut self) -> io::Result<()> {
+        if self.out.len() >= CHUNK { self.flush().await } else { Ok(()) }
+    }
+
+    /// Writes all of `out`, waiting for the client as long as it takes some of it within the write timeout.
+    pub(crate) async fn flush(&mut self) -> io::Result<()> {
+        let out = std::mem::take(&mut self.out);
+        match self.segment {
+            None => self.write(&out).await?,
+            Some(octets) => {
+                for piece in out.chunks(octets) {
+                    self.write(piece).await?;
+                    self.flush_stream().await?;
+                    match self.segment_pause {
+                        Duration::ZERO => tokio::task::yield_now().await,
+                        pause => tokio::time::sleep(pause).await,
+                    }
+                }
+            }
+        }
+        self.flush_stream().await?;
+        // The allocation is kept, unless one long answer made it large.
+        if out.capacity() <= 4 * CHUNK {
+            self.out = out;
+            self.out.clear();
+        }
+        Ok(())
+    }
+
+    /// The server's side of a TLS handshake.
+    pub(crate) async fn start_tls(&mut self, acceptor: &TlsAcceptor, limit: Duration) -> io::Result<()> {
+        let Stream::Plain(stream) = std::mem::replace(&mut self.stream, Stream::Gone) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        let stream = timeout(limit, acceptor.accept(stream)).await.map_err(|_| io::ErrorKind::TimedOut)??;
+        self.stream = Stream::Tls(Box::new(stream));
+        Ok(())
+    }
+
+    /// Sends what is left, close_notify if it is TLS, and FIN.
+    pub(crate) async fn shut_down(&mut self) {
+        let goodbye = async {
+            self.flush().await?;
+            match &mut self.stream {
+                Stream::Plain(stream) => stream.shutdown().await,
+                Stream::Tls(stream) => stream.shutdown().await,
+                Stream::Gone => Ok(()),
+            }
+        };
+        // Nobody is left to be told of a failure.
+        let _ = timeout(GOODBYE, goodbye).await;
+    }
+
+    /// Reads what the client still sends: a socket closed with unread input resets the connection, and the client
+    /// might lose the last answer.
+    pub(crate) async fn linger(&mut self) {
+        let mut buffer = [0; 4096];
+        let drain = async {
+            let mut left = CHUNK;
+            while let Ok(read @ 1..) = self.read(&mut buffer).await {
+                left = left.saturating_sub(read);
+                if left == 0 {
+                    return;
+                }
+            }
+        };
+        let _ = timeout(GOODBYE, drain).await;
+    }
+
+    /// Ends the connection without a goodbye.
+    pub(crate) fn cut(&mut self) {
+        self.stream = Stream::Gone;
+        self.out.clear();
+    }
+
+    /// Ends the connection with a TCP RST.
+    pub(crate) fn reset(&mut self) {
+        let stream = match &self.stream {
+            Stream::Plain(stream) => Some(stream),
+            Stream::Tls(stream) => Some(stream.get_ref().0),
+            Stream::Gone => None,
+        };
+        // Should the option fail, the connection is cut all the same.
+        let _ = stream.map(TcpStream::set_zero_linger);
+        self.cut();
+    }
+
+    async fn write(&mut self, mut octets: &[u8]) -> io::Result<()> {
+        while !octets.is_empty() {
+            let some = async {
+                match &mut self.stream {
+                    Stream::Plain(stream) => stream.write(octets).await,
+                    Stream::Tls(stream) => stream.write(octets).await,
+                    Stream::Gone => Err(io::ErrorKind::NotConnected.into()),
+                }
+            };
+            match timeout(self.write_timeout, some).await.map_err(|_| io::ErrorKind::TimedOut)?? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                written => octets = octets.get(written..).unwrap_or_default(),
+            }
+        }
+        Ok(())
+    }
+
+    async fn flush_stream(&mut self) -> io::Result<()> {
+        if let Stream::Tls(stream) = &mut self.stream {
+            timeout(self.write_timeout, stream.flush()).await.map_err(|_| io::ErrorKind::TimedOut)??;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,13 @@
+//! The server against the RFCs, spoken with octet by octet. Each test is named after the requirement it proves.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod capabilities;
+mod framing;
+mod knobs;
+mod login;
+mod maildir;
+mod talk;
+mod tls;
+mod transaction;
+mod utf8;
