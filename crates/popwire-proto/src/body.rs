@@ -73,6 +73,8 @@ enum At {
 enum Before {
     Cr,
     Lf,
+    /// A stuffed dot: what follows is a line that the server has stuffed, so no terminator.
+    Dot,
     Other,
 }
 
@@ -119,7 +121,7 @@ impl Decoder {
                 Some(IrregularEnd::BareLineFeed)
             }
             (At::LineStart | At::Middle(Before::Lf), b".\r") => Some(IrregularEnd::MissingLineFeed),
-            (At::Middle(_), b".\r\n") => Some(IrregularEnd::AfterText),
+            (At::Middle(Before::Cr | Before::Other), b".\r\n") => Some(IrregularEnd::AfterText),
             _ => None,
         }
     }
@@ -134,7 +136,7 @@ impl Decoder {
             // A broken end in a body of CRLF, if nothing follows.
             (Some(b'\n'), None) => Step::More,
             _ => {
-                self.at = At::Middle(Before::Other);
+                self.at = At::Middle(Before::Dot);
                 Step::Dot
             }
         }

@@ -3,13 +3,16 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use memchr::memchr;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use memchr::{memchr, memmem};
 use zeroize::Zeroize;
 
 use crate::body::{Decoder, IrregularEnd, Step};
 use crate::command::Line;
 use crate::error::{Foreign, OutOfOrder, Oversize};
 use crate::inbound::Inbound;
+use crate::reply::WITHHELD;
 use crate::text::write_escaped;
 use crate::{Command, Error, Limits, Reply, Secret, Shape, Status, Text, Verb};
 
@@ -115,7 +118,20 @@ pub struct Submitted<'a> {
 struct Owed {
     verb: Verb,
     shape: Shape,
-    secret: Option<Secret>,
+    /// What a server may repeat of the command and nobody is to see.
+    secrets: Vec<Secret>,
+}
+
+impl Owed {
+    /// Whether a positive answer opens the maildrop.
+    fn is_login(&self) -> bool {
+        self.is_sasl() || matches!(self.verb, Verb::Pass | Verb::Apop | Verb::Rpop)
+    }
+
+    /// Whether it belongs to a SASL exchange. Bare AUTH, which has many lines for an answer, only lists mechanisms.
+    fn is_sasl(&self) -> bool {
+        matches!(self.verb, Verb::Auth | Verb::AuthResponse) && self.shape == Shape::SingleLine
+    }
 }
 
 /// What the octets at hand belong to.
@@ -156,7 +172,7 @@ impl Client {
     /// A machine that waits for the server's greeting; [`Client::reply`] returns it.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        let greeting = Owed { verb: Verb::Greeting, shape: Shape::SingleLine, secret: None };
+        let greeting = Owed { verb: Verb::Greeting, shape: Shape::SingleLine, secrets: Vec::new() };
         Self {
             inbound: Inbound::new(limits.receive_buffer),
             limits,
@@ -189,7 +205,15 @@ impl Client {
             return Err(self.unasked());
         }
         let start = self.outbound.octets.len();
-        let (public, secret) = Line::write(&mut self.outbound.octets, command, &self.limits)?;
+        let (mut public, mut secret) = Line::write(&mut self.outbound.octets, command, &self.limits)?;
+        if verb == Verb::Raw && self.facts.awaits_response {
+            // Whatever it is, it answers a challenge.
+            secret = self.outbound.octets.get(start..).map(|line| line.trim_ascii_end().into());
+            public = 0;
+        }
+        let public = self.outbound.octets.get(start..start + public).unwrap_or_default();
+        let secrets = secret.map(|secret| echoes(verb, public, secret)).unwrap_or_default();
+        let hidden = !secrets.is_empty();
         self.facts.user_accepted = false;
         self.facts.awaits_response = false;
         match verb {
@@ -197,10 +221,9 @@ impl Client {
             Verb::Quit => self.state = State::Update,
             _ => {}
         }
-        let hidden = secret.is_some();
-        self.queue.push_back(Owed { verb, shape: command.shape(), secret });
+        self.queue.push_back(Owed { verb, shape: command.shape(), secrets });
         self.discarded = 0;
-        Ok(Submitted { public: self.outbound.octets.get(start..start + public).unwrap_or_default(), hidden })
+        Ok(Submitted { public, hidden })
     }
 
     /// The octets that have to go to the server.
@@ -360,6 +383,15 @@ impl Client {
     ///
     /// [`Error::Abandoned`] if it would take more than [`Limits::discard`]; otherwise as [`reply`](Self::reply).
     pub fn settle(&mut self) -> Result<bool, Error> {
+        // What nobody waits for is not collected: it is skipped like a message, within the same limit.
+        if let Reading::Listing { decoder, verb, .. } = &mut self.reading {
+            let decoder = std::mem::take(decoder);
+            self.reading = Reading::Message { decoder, chunk: 0, received: 0, verb: *verb };
+        }
+        self.queue
+            .iter_mut()
+            .filter(|owed| owed.shape == Shape::MultiLine)
+            .for_each(|owed| owed.shape = Shape::Message);
         while !self.is_settled() {
             if self.queue.is_empty() && matches!(self.reading, Reading::Message { .. } | Reading::Ended(_)) {
                 self.check_broken()?;
@@ -465,6 +497,9 @@ impl Client {
             _ if self.state == State::Update => OutOfOrder::AfterQuit,
             _ if facts.tls == Tls::Pending => OutOfOrder::StlsPending,
             Verb::Raw => return Ok(()),
+            // Within AUTH it would be read as SASL data; after the last line of a login real servers lose it.
+            _ if self.queue.iter().any(Owed::is_sasl) => OutOfOrder::Sasl,
+            _ if self.queue.iter().any(Owed::is_login) => OutOfOrder::LoginPending,
             _ if facts.awaits_response != (verb == Verb::AuthResponse) => OutOfOrder::Sasl,
             Verb::Pass if !facts.user_accepted => OutOfOrder::PassWithoutUser,
             Verb::Utf8 if authorized => OutOfOrder::Utf8AfterLogin,
@@ -490,7 +525,11 @@ impl Client {
         let Some(owed) = self.queue.front() else { return Ok(None) };
         let verb = owed.verb;
         let unread = self.inbound.unread();
-        let limit = self.limits.response_line;
+        let continuation = matches!(verb, Verb::Auth | Verb::AuthResponse | Verb::Raw);
+        let limit = match unread.first_chunk() {
+            Some(b"+ ") if continuation => self.limits.challenge_line,
+            _ => self.limits.response_line,
+        };
         let Some(end) = memchr(b'\n', unread.get(..limit).unwrap_or(unread)) else {
             // Another protocol may never send a line end: look at what there is.
             let foreign = if verb == Verb::Greeting { Foreign::recognize(unread) } else { None };
@@ -505,9 +544,10 @@ impl Client {
         };
         let line = unread.get(..end).unwrap_or_default();
         let (line, bare) = line.strip_suffix(b"\r").map_or((line, true), |line| (line, false));
-        let continuation = matches!(verb, Verb::Auth | Verb::AuthResponse | Verb::Raw);
+        let repeats = |secret: &Secret| memmem::find(line, secret.expose()).is_some();
+        let repeats = owed.secrets.iter().any(repeats);
         let Some(reply) = Reply::parse(line, continuation, self.facts.response_codes) else {
-            let sample = Text::sample(line);
+            let sample = if repeats { Text::from(WITHHELD) } else { Text::sample(line) };
             let error = match verb {
                 Verb::Greeting => {
                     Error::NotPop3(Foreign::recognize(line).unwrap_or(Foreign::Unknown(sample)))
@@ -517,10 +557,10 @@ impl Client {
             return Err(self.fail(error));
         };
         let Some(owed) = self.queue.pop_front() else { return Ok(None) };
-        let reply = owed.secret.map_or(reply.clone(), |secret| reply.hide(secret.expose()));
+        let reply = if repeats { reply.withhold() } else { reply };
         self.leniencies.bare_lf_lines += u64::from(bare);
         self.inbound.consume(end + 1);
-        self.learn(verb, reply.status())?;
+        self.learn(&owed, reply.status())?;
         match owed.shape {
             Shape::MultiLine if reply.is_ok() => {
                 self.reading =
@@ -536,13 +576,13 @@ impl Client {
     }
 
     /// What a reply tells about the session.
-    fn learn(&mut self, verb: Verb, status: Status) -> Result<(), Error> {
+    fn learn(&mut self, owed: &Owed, status: Status) -> Result<(), Error> {
         let ok = status == Status::Ok;
-        match verb {
-            Verb::Greeting => self.facts.greeted = true,
+        match owed.verb {
+            Verb::Greeting => self.facts.greeted = ok,
             Verb::User => self.facts.user_accepted = ok && self.queue.is_empty(),
-            Verb::Pass | Verb::Apop | Verb::Rpop | Verb::Auth | Verb::AuthResponse => {
-                self.facts.awaits_response = status == Status::Continue && self.queue.is_empty();
+            _ if status == Status::Continue => self.facts.awaits_response = self.queue.is_empty(),
+            _ if owed.is_login() => {
                 if ok && self.state == State::Authorization {
                     self.state = State::Transaction;
                 }
@@ -575,6 +615,30 @@ impl Client {
             }
         }
     }
+}
+
+/// What a server may repeat of a line that carried a secret: the secret as it went out; and where it was one of several
+/// fields, or base64, the last field of it, where mechanisms and commands have the password or the token.
+fn echoes(verb: Verb, public: &[u8], secret: Secret) -> Vec<Secret> {
+    let whole = matches!(verb, Verb::Pass | Verb::Apop) || public.trim_ascii().eq_ignore_ascii_case(b"PASS");
+    let mut echoes = Vec::new();
+    if !whole {
+        let field = last_field(secret.expose());
+        let decoded = Secret::from(STANDARD.decode(field).unwrap_or_default());
+        echoes.push(last_field(decoded.expose()).into());
+        echoes.push(field.into());
+    }
+    echoes.push(secret);
+    echoes.retain(|echo| !echo.is_empty());
+    if echoes.is_empty() {
+        // An empty secret cannot be repeated, but that it was one still is not to be shown.
+        echoes.push(Secret::from(&b"\r\n"[..]));
+    }
+    echoes
+}
+
+fn last_field(octets: &[u8]) -> &[u8] {
+    octets.rsplit(|octet| matches!(octet, 0 | 1 | b' ')).find(|field| !field.is_empty()).unwrap_or_default()
 }
 
 impl Foreign {

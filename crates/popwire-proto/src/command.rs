@@ -157,7 +157,6 @@ impl fmt::Display for Verb {
 }
 
 /// A command line being written: the place where arguments are checked, so that none can smuggle a second command.
-#[derive(Debug)]
 pub struct Line<'a> {
     out: &'a mut Vec<u8>,
     start: usize,
@@ -217,6 +216,10 @@ impl<'a> Line<'a> {
     /// [`ArgumentError::ControlCharacter`] if it has a CR, LF or NUL.
     pub fn secret(&mut self, secret: &Secret) -> Result<(), ArgumentError> {
         self.blank();
+        self.secret_here(secret)
+    }
+
+    fn secret_here(&mut self, secret: &Secret) -> Result<(), ArgumentError> {
         self.public = self.out.len() - self.start;
         self.secret = Some(secret.clone());
         self.octets(secret.expose())
@@ -247,6 +250,13 @@ impl<'a> Line<'a> {
         }
         self.out.extend_from_slice(octets);
         Ok(())
+    }
+}
+
+/// Without the octets: a secret may be among them.
+impl fmt::Debug for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Line({} octets)", self.out.len() - self.start)
     }
 }
 
@@ -458,6 +468,20 @@ impl RawCommand {
     }
 }
 
+impl RawCommand {
+    /// The first word, with the blanks around it, and what follows.
+    fn split(&self) -> (&[u8], Option<&[u8]>) {
+        let octets = self.line.expose();
+        let blank = |octet: &u8| matches!(octet, b' ' | b'\t');
+        let begin = octets.iter().position(|octet| !blank(octet)).unwrap_or(octets.len());
+        let word = octets.iter().skip(begin).position(blank).map_or(octets.len(), |length| begin + length);
+        match octets.split_at_checked(word + 1) {
+            Some((word, rest)) => (word, Some(rest)),
+            None => (octets, None),
+        }
+    }
+}
+
 impl Command for RawCommand {
     type Answer = Reply;
 
@@ -470,18 +494,17 @@ impl Command for RawCommand {
     }
 
     fn carries_secret(&self) -> bool {
-        let word = self.line.expose().split(|octet| *octet == b' ').next().unwrap_or_default();
+        let word = self.split().0.trim_ascii();
         [&b"PASS"[..], b"APOP", b"AUTH"].iter().any(|secret| word.eq_ignore_ascii_case(secret))
     }
 
     fn encode(&self, line: &mut Line<'_>) -> Result<(), ArgumentError> {
         let octets = self.line.expose();
         not_empty(octets)?;
-        match octets.iter().position(|octet| *octet == b' ') {
-            Some(blank) if self.carries_secret() => {
-                let (word, rest) = octets.split_at(blank);
+        match self.split() {
+            (word, Some(rest)) if self.carries_secret() => {
                 line.argument(word)?;
-                line.secret(&rest.get(1..).unwrap_or_default().into())
+                line.secret_here(&rest.into())
             }
             _ => line.argument(octets),
         }

@@ -102,8 +102,10 @@ pub enum OutOfOrder {
     StlsPending,
     /// QUIT has been sent.
     AfterQuit,
-    /// The greeting has not come yet (RFC 1939 section 3).
+    /// There is no positive greeting: it has not come yet, or it was a refusal (RFC 1939 section 3).
     BeforeGreeting,
+    /// Nothing may be sent until the answer to a line of a login has come (RFC 5034 section 4, RFC 2449 section 6.6).
+    LoginPending,
     /// The server waits for the next line of a SASL exchange, or it does not and this is one (RFC 5034 section 4).
     Sasl,
 }
@@ -207,7 +209,8 @@ impl fmt::Display for OutOfOrder {
             Self::Utf8AfterLogin => "UTF8 is not allowed after login",
             Self::StlsPending => "no command may stand between STLS and its TLS handshake",
             Self::AfterQuit => "QUIT has been sent; the session is over",
-            Self::BeforeGreeting => "the server has not sent its greeting yet",
+            Self::BeforeGreeting => "the server has not greeted us",
+            Self::LoginPending => "the answer to the login has not come yet",
             Self::Sasl => "this line does not fit the state of the AUTH exchange",
         })
     }

@@ -1,12 +1,13 @@
 //! The receive buffer: one allocation, filled at its end and consumed at its beginning.
 
+use std::fmt;
+
 /// The first size; a session of commands and listings needs no more.
 const INITIAL: usize = 16 << 10;
 
 /// A read of fewer octets than this is not worth its system call: move what is unread to the front first.
 const WORTHWHILE: usize = 4 << 10;
 
-#[derive(Debug)]
 pub(crate) struct Inbound {
     buffer: Vec<u8>,
     head: usize,
@@ -53,5 +54,12 @@ impl Inbound {
 
     pub(crate) fn consume(&mut self, octets: usize) {
         self.head = (self.head + octets).min(self.tail);
+    }
+}
+
+/// Without the octets: they are mail, and a server may have repeated a password among them.
+impl fmt::Debug for Inbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Inbound({} octets unread)", self.unread().len())
     }
 }

@@ -19,6 +19,9 @@ pub struct Limits {
     /// RFC 1939 section 3 says 512, servers exceed it, and none is known to exceed four times that. Lines of a message
     /// have no limit.
     pub response_line: usize,
+    /// Longest challenge of a SASL exchange, in octets with its line end. Default 64 KiB: RFC 5034 section 4 sets no
+    /// limit, and no mechanism is known to need a quarter of this.
+    pub challenge_line: usize,
     /// Largest multi-line answer that is collected in memory (LIST, UIDL, CAPA, LANG, raw), in octets. Default 64 MiB:
     /// a million messages with unique-ids of average length fit in it.
     pub listing_octets: usize,
@@ -46,6 +49,7 @@ impl Default for Limits {
         Self {
             command_line: 255,
             response_line: 2048,
+            challenge_line: 64 << 10,
             listing_octets: 64 << 20,
             listing_entries: 1_000_000,
             capability_lines: 256,

@@ -7,6 +7,9 @@ use std::fmt;
 
 use crate::Text;
 
+/// Stands for a text that repeats a secret.
+pub(crate) const WITHHELD: &str = "(text withheld: it repeats the secret that was sent)";
+
 /// How a reply begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Status {
@@ -81,8 +84,8 @@ impl Reply {
             (Status::Ok, text)
         } else if let Some(text) = after_word(line, b"-ERR") {
             (Status::Err, text)
-        } else if continuation && let Some(text) = line.strip_prefix(b"+") {
-            (Status::Continue, text.strip_prefix(b" ").unwrap_or(text))
+        } else if continuation && let Some(text) = after_word(line, b"+") {
+            (Status::Continue, text)
         } else {
             return None;
         };
@@ -105,18 +108,16 @@ impl Reply {
         self
     }
 
-    /// Replaces the text, if it has the secret in it: some servers repeat the line that they refuse.
-    pub(crate) fn hide(mut self, secret: &[u8]) -> Self {
-        if !secret.is_empty() && memchr::memmem::find(self.line.as_bytes(), secret).is_some() {
-            let word: &[u8] = match self.status {
-                Status::Ok => b"+OK ",
-                Status::Err => b"-ERR ",
-                Status::Continue => b"+ ",
-            };
-            self.text_at = word.len();
-            self.line =
-                Text::from(&[word, b"(text withheld: it repeats the secret that was sent)"].concat()[..]);
-        }
+    /// Replaces the text, which repeats a secret: some servers quote the line that they refuse.
+    pub(crate) fn withhold(mut self) -> Self {
+        let word = match self.status {
+            Status::Ok => "+OK ",
+            Status::Err => "-ERR ",
+            Status::Continue => "+ ",
+        };
+        self.text_at = word.len();
+        self.line = Text::from(&*format!("{word}{WITHHELD}"));
+        self.code = self.code.filter(|code| !matches!(code, ResponseCode::Other(_)));
         self
     }
 

@@ -59,6 +59,21 @@ fn p_156_with_utf8_they_are_sent_and_sizes_are_octets() {
 }
 
 #[test]
+fn p_145_utf8_mode_does_not_outlive_stls() {
+    let server = utf8_server();
+    let mut talk = Talk::plain(&server);
+    talk.run("S: +OK *\nC: UTF8\nS: +OK *\nC: STLS\nS: +OK *");
+    talk.start_tls(&server).run(
+        "C: USER alice
+         S: +OK *
+         C: PASS s3cret pass
+         S: +OK *
+         C: RETR 1
+         S: -ERR [UTF8] *",
+    );
+}
+
+#[test]
 fn p_155_ill_formed_utf8_is_refused() {
     let server =
         Server::builder().user("j\u{fc}rgen", "pa\u{df}", Maildrop::empty()).utf8(true).start().unwrap();
