@@ -1,20 +1,26 @@
 //! The client machine: what is in flight, what comes next, whether the session can go on.
 
-use std::collections::VecDeque;
-use std::fmt;
+mod facts;
+mod outbound;
+mod owed;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use memchr::{memchr, memmem};
-use zeroize::Zeroize;
+use std::collections::VecDeque;
+
+use memchr::memchr;
+use zeroize::Zeroize as _;
+
+pub use self::facts::State;
+use self::facts::{Facts, Tls};
+use self::outbound::Outbound;
+pub use self::outbound::Submitted;
+use self::owed::{Owed, echoes};
 
 use crate::body::{Decoder, IrregularEnd, Step};
 use crate::command::Line;
-use crate::error::{Foreign, OutOfOrder, Oversize};
+use crate::error::{Foreign, Oversize};
 use crate::inbound::Inbound;
 use crate::reply::WITHHELD;
-use crate::text::write_escaped;
-use crate::{Command, Error, Limits, Reply, Secret, Shape, Status, Text, Verb};
+use crate::{Command, Error, Limits, OutOfOrder, Reply, Shape, Status, Text, Verb};
 
 /// The client's half of a POP3 session, without a socket.
 ///
@@ -54,25 +60,12 @@ pub struct Client {
     /// Replies that are owed, oldest first.
     queue: VecDeque<Owed>,
     reading: Reading,
-    state: State,
     facts: Facts,
     leniencies: Leniencies,
     closed: bool,
     broken: Option<Error>,
     /// Octets thrown away since the last command that was wanted.
     discarded: u64,
-}
-
-/// The session's state (RFC 1939 section 3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum State {
-    /// The client has to tell who it is.
-    Authorization,
-    /// The maildrop is open and locked.
-    Transaction,
-    /// QUIT has been sent.
-    Update,
 }
 
 /// What [`Client::body`] has for its caller.
@@ -107,33 +100,6 @@ pub struct Leniencies {
     pub irregular_ends: u64,
 }
 
-/// A command line that has just been put into the outgoing octets, fit to be shown: secrets are not in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Submitted<'a> {
-    public: &'a [u8],
-    hidden: bool,
-}
-
-#[derive(Debug)]
-struct Owed {
-    verb: Verb,
-    shape: Shape,
-    /// What a server may repeat of the command and nobody is to see.
-    secrets: Vec<Secret>,
-}
-
-impl Owed {
-    /// Whether a positive answer opens the maildrop.
-    fn is_login(&self) -> bool {
-        self.is_sasl() || matches!(self.verb, Verb::Pass | Verb::Apop | Verb::Rpop)
-    }
-
-    /// Whether it belongs to a SASL exchange. Bare AUTH, which has many lines for an answer, only lists mechanisms.
-    fn is_sasl(&self) -> bool {
-        matches!(self.verb, Verb::Auth | Verb::AuthResponse) && self.shape == Shape::SingleLine
-    }
-}
-
 /// What the octets at hand belong to.
 #[derive(Debug)]
 enum Reading {
@@ -147,27 +113,6 @@ enum Reading {
     Ended(End),
 }
 
-/// What the machine has to know of the session's past to keep the RFCs' MUSTs.
-#[derive(Debug, Default)]
-struct Facts {
-    greeted: bool,
-    user_accepted: bool,
-    utf8: bool,
-    tls: Tls,
-    awaits_response: bool,
-    response_codes: bool,
-    marked: u64,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Tls {
-    #[default]
-    No,
-    /// STLS is sent, or accepted and the handshake is not over.
-    Pending,
-    Active,
-}
-
 impl Client {
     /// A machine that waits for the server's greeting; [`Client::reply`] returns it.
     #[must_use]
@@ -179,7 +124,6 @@ impl Client {
             outbound: Outbound::default(),
             queue: VecDeque::from([greeting]),
             reading: Reading::Status,
-            state: State::Authorization,
             facts: Facts::default(),
             leniencies: Leniencies::default(),
             closed: false,
@@ -200,13 +144,13 @@ impl Client {
     pub fn submit<C: Command>(&mut self, command: &C) -> Result<Submitted<'_>, Error> {
         self.check_broken()?;
         let verb = command.verb();
-        self.check_order(verb)?;
+        self.facts.check(verb, self.queue.iter(), self.is_settled())?;
         if self.is_settled() && !self.inbound.unread().is_empty() {
             return Err(self.unasked());
         }
         let start = self.outbound.octets.len();
         let (mut public, mut secret) = Line::write(&mut self.outbound.octets, command, &self.limits)?;
-        if verb == Verb::Raw && self.facts.awaits_response {
+        if verb == Verb::Raw && self.facts.challenged {
             // Whatever it is, it answers a challenge.
             secret = self.outbound.octets.get(start..).map(|line| line.trim_ascii_end().into());
             public = 0;
@@ -214,13 +158,7 @@ impl Client {
         let public = self.outbound.octets.get(start..start + public).unwrap_or_default();
         let secrets = secret.map(|secret| echoes(verb, public, secret)).unwrap_or_default();
         let hidden = !secrets.is_empty();
-        self.facts.user_accepted = false;
-        self.facts.awaits_response = false;
-        match verb {
-            Verb::Stls => self.facts.tls = Tls::Pending,
-            Verb::Quit => self.state = State::Update,
-            _ => {}
-        }
+        self.facts.sent(verb);
         self.queue.push_back(Owed { verb, shape: command.shape(), secrets });
         self.discarded = 0;
         Ok(Submitted { public, hidden })
@@ -308,17 +246,18 @@ impl Client {
     /// # Errors
     ///
     /// [`Error::Closed`] if the connection ends before the terminator: the message is not complete.
-    /// [`Error::TooLarge`] beyond [`Limits::message_octets`]. Both break the session.
+    /// [`Error::TooLarge`] beyond [`Limits::message_octets`]. Both break the session. [`Error::OutOfOrder`] if no message
+    /// is being read; the end of one is told once.
     pub fn body(&mut self) -> Result<Body<'_>, Error> {
         self.check_broken()?;
         let Reading::Message { decoder, chunk, received, verb } = &mut self.reading else {
-            return Ok(Body::End(match std::mem::replace(&mut self.reading, Reading::Status) {
-                Reading::Ended(end) => end,
+            return match std::mem::replace(&mut self.reading, Reading::Status) {
+                Reading::Ended(end) => Ok(Body::End(end)),
                 other => {
                     self.reading = other;
-                    End::Regular
+                    Err(OutOfOrder::NoMessage.into())
                 }
-            }));
+            };
         };
         while *chunk == 0 {
             match decoder.step(self.inbound.unread()) {
@@ -417,12 +356,15 @@ impl Client {
     /// # Errors
     ///
     /// [`Error::PlaintextAfterStls`] if anything is left that was read before the handshake; this breaks the session.
+    /// [`Error::OutOfOrder`] if the answer to STLS has not been taken.
     pub fn tls_started(&mut self) -> Result<(), Error> {
+        if self.queue.iter().any(|owed| owed.verb == Verb::Stls) {
+            return Err(OutOfOrder::StlsPending.into());
+        }
         if !self.inbound.unread().is_empty() {
             return Err(self.fail(Error::PlaintextAfterStls));
         }
-        self.facts.tls = Tls::Active;
-        self.facts.response_codes = false;
+        self.facts.tls_started();
         Ok(())
     }
 
@@ -445,7 +387,7 @@ impl Client {
     /// The state, as far as the replies so far tell. It is advice: the server has the last word.
     #[must_use]
     pub fn state(&self) -> State {
-        self.state
+        self.facts.state
     }
 
     /// How many messages are marked deleted: DELE accepted, not taken back by RSET.
@@ -487,30 +429,6 @@ impl Client {
         self.fail(Error::Closed { verb, received })
     }
 
-    /// The RFCs' rules on what may not be sent when. A raw line is its sender's own affair, except after QUIT and
-    /// within STLS, where nobody would read it.
-    fn check_order(&self, verb: Verb) -> Result<(), OutOfOrder> {
-        let facts = &self.facts;
-        let authorized = self.state != State::Authorization;
-        Err(match verb {
-            _ if !facts.greeted => OutOfOrder::BeforeGreeting,
-            _ if self.state == State::Update => OutOfOrder::AfterQuit,
-            _ if facts.tls == Tls::Pending => OutOfOrder::StlsPending,
-            Verb::Raw => return Ok(()),
-            // Within AUTH it would be read as SASL data; after the last line of a login real servers lose it.
-            _ if self.queue.iter().any(Owed::is_sasl) => OutOfOrder::Sasl,
-            _ if self.queue.iter().any(Owed::is_login) => OutOfOrder::LoginPending,
-            _ if facts.awaits_response != (verb == Verb::AuthResponse) => OutOfOrder::Sasl,
-            Verb::Pass if !facts.user_accepted => OutOfOrder::PassWithoutUser,
-            Verb::Utf8 if authorized => OutOfOrder::Utf8AfterLogin,
-            Verb::Stls if facts.tls == Tls::Active => OutOfOrder::TlsActive,
-            Verb::Stls if authorized => OutOfOrder::StlsAfterLogin,
-            Verb::Stls if facts.utf8 => OutOfOrder::StlsAfterUtf8,
-            Verb::Stls if !self.is_settled() => OutOfOrder::StlsPending,
-            _ => return Ok(()),
-        })
-    }
-
     /// Something came that no command asked for. Only a negative line is taken at its word, as a farewell.
     fn unasked(&mut self) -> Error {
         let unread = self.inbound.unread();
@@ -544,8 +462,7 @@ impl Client {
         };
         let line = unread.get(..end).unwrap_or_default();
         let (line, bare) = line.strip_suffix(b"\r").map_or((line, true), |line| (line, false));
-        let repeats = |secret: &Secret| memmem::find(line, secret.expose()).is_some();
-        let repeats = owed.secrets.iter().any(repeats);
+        let repeats = owed.is_repeated_in(line);
         let Some(reply) = Reply::parse(line, continuation, self.facts.response_codes) else {
             let sample = if repeats { Text::from(WITHHELD) } else { Text::sample(line) };
             let error = match verb {
@@ -560,7 +477,11 @@ impl Client {
         let reply = if repeats { reply.withhold() } else { reply };
         self.leniencies.bare_lf_lines += u64::from(bare);
         self.inbound.consume(end + 1);
-        self.learn(&owed, reply.status())?;
+        self.facts.heard(&owed, reply.status(), self.queue.is_empty());
+        if verb == Verb::Stls && self.facts.tls == Tls::Pending && !self.inbound.unread().is_empty() {
+            // What follows the +OK before the handshake is not the server's word, whoever wrote it.
+            return Err(self.fail(Error::PlaintextAfterStls));
+        }
         match owed.shape {
             Shape::MultiLine if reply.is_ok() => {
                 self.reading =
@@ -573,31 +494,6 @@ impl Client {
             }
             _ => Ok(Some(reply)),
         }
-    }
-
-    /// What a reply tells about the session.
-    fn learn(&mut self, owed: &Owed, status: Status) -> Result<(), Error> {
-        let ok = status == Status::Ok;
-        match owed.verb {
-            Verb::Greeting => self.facts.greeted = ok,
-            Verb::User => self.facts.user_accepted = ok && self.queue.is_empty(),
-            _ if status == Status::Continue => self.facts.awaits_response = self.queue.is_empty(),
-            _ if owed.is_login() => {
-                if ok && self.state == State::Authorization {
-                    self.state = State::Transaction;
-                }
-            }
-            Verb::Utf8 => self.facts.utf8 |= ok,
-            Verb::Stls if !ok => self.facts.tls = Tls::No,
-            // What follows the +OK before the handshake is not the server's word, whoever wrote it.
-            Verb::Stls if !self.inbound.unread().is_empty() => {
-                return Err(self.fail(Error::PlaintextAfterStls));
-            }
-            Verb::Dele => self.facts.marked += u64::from(ok),
-            Verb::Rset if ok => self.facts.marked = 0,
-            _ => {}
-        }
-        Ok(())
     }
 
     /// Skips the rest of a message; false while more input is needed.
@@ -617,30 +513,6 @@ impl Client {
     }
 }
 
-/// What a server may repeat of a line that carried a secret: the secret as it went out; and where it was one of several
-/// fields, or base64, the last field of it, where mechanisms and commands have the password or the token.
-fn echoes(verb: Verb, public: &[u8], secret: Secret) -> Vec<Secret> {
-    let whole = matches!(verb, Verb::Pass | Verb::Apop) || public.trim_ascii().eq_ignore_ascii_case(b"PASS");
-    let mut echoes = Vec::new();
-    if !whole {
-        let field = last_field(secret.expose());
-        let decoded = Secret::from(STANDARD.decode(field).unwrap_or_default());
-        echoes.push(last_field(decoded.expose()).into());
-        echoes.push(field.into());
-    }
-    echoes.push(secret);
-    echoes.retain(|echo| !echo.is_empty());
-    if echoes.is_empty() {
-        // An empty secret cannot be repeated, but that it was one still is not to be shown.
-        echoes.push(Secret::from(&b"\r\n"[..]));
-    }
-    echoes
-}
-
-fn last_field(octets: &[u8]) -> &[u8] {
-    octets.rsplit(|octet| matches!(octet, 0 | 1 | b' ')).find(|field| !field.is_empty()).unwrap_or_default()
-}
-
 impl Foreign {
     /// Recognizes another protocol by its first octets.
     fn recognize(octets: &[u8]) -> Option<Self> {
@@ -651,45 +523,5 @@ impl Foreign {
             [b'H', b'T', b'T', b'P', b'/', ..] => Some(Self::Http),
             _ => None,
         }
-    }
-}
-
-impl<'a> Submitted<'a> {
-    /// The part of the line that may be shown.
-    #[must_use]
-    pub fn public(&self) -> &'a [u8] {
-        self.public
-    }
-
-    /// Whether the line ends with a secret that is left out here.
-    #[must_use]
-    pub fn is_redacted(&self) -> bool {
-        self.hidden
-    }
-}
-
-impl fmt::Display for Submitted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_escaped(self.public, f)?;
-        if self.hidden { f.write_str("********") } else { Ok(()) }
-    }
-}
-
-/// Octets on their way to the server; they can be a password.
-#[derive(Default)]
-struct Outbound {
-    octets: Vec<u8>,
-    sent: usize,
-}
-
-impl fmt::Debug for Outbound {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Outbound({} octets)", self.octets.len())
-    }
-}
-
-impl Drop for Outbound {
-    fn drop(&mut self) {
-        self.octets.zeroize();
     }
 }
