@@ -26,6 +26,7 @@ mod blocking {
 
     include!("rows.rs");
     include!("wire.rs");
+    include!("rules.rs");
 }
 
 mod tokio {
@@ -46,4 +47,5 @@ mod tokio {
 
     include!("rows.rs");
     include!("wire.rs");
+    include!("rules.rs");
 }
