@@ -1,2 +1,25 @@
-//! popwire
-fn main() {}
+//! `popwire`, the mail retriever. The work is in `commands`; here a result becomes an exit code.
+
+mod args;
+mod commands;
+mod explain;
+mod output;
+mod password;
+mod session;
+mod settings;
+mod text;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    match args::Cli::try_parse() {
+        Ok(cli) => commands::run(&cli).into(),
+        Err(asked) => {
+            // Help and version are no errors. If they cannot be printed there is nobody to tell.
+            let _ = asked.print();
+            if asked.use_stderr() { explain::Exit::Usage.into() } else { ExitCode::SUCCESS }
+        }
+    }
+}

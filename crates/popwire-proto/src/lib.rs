@@ -3,7 +3,7 @@
 //! # Scope
 //!
 //! Commands and their replies, typed listings, message bodies, and the two machines that keep a session in order: the
-//! [`Client`] and the [server](server) machine. There are no sockets, no clock, no TLS, no threads and no async here;
+//! [`Client`] and the [server](mod@server) machine. There are no sockets, no clock, no TLS, no threads and no async here;
 //! a driver moves the octets. The `popwire` crate has such drivers, blocking and async, and is what most people want.
 //!
 //! # The client's session

@@ -1,3 +1,57 @@
-//! popwire-retriever
+//! From a POP3 mailbox to a durable destination, without losing a message.
+//!
+//! # Scope
+//!
+//! The order of a retrieval session, and delivery. Not in here: the protocol (the `popwire` crate), settings, passwords
+//! and output (the `popwire` program). The library prints nothing; an [`Observer`] hears what happens.
+//!
+//! # The order
+//!
+//! ```text
+//!   LIST, UIDL      what is there, joined by number
+//!   for each message:
+//!     RETR ──octets as they come──> a file in tmp/ of the Maildir
+//!     commit         fsync the file, move it to new/, fsync new/
+//!     DELE           if wanted; never before the commit has returned
+//!   QUIT            the server deletes now, and says whether it did
+//! ```
+//!
+//! A message that the server refuses, that does not end as messages end, or that cannot be stored while others can, is
+//! reported and stays on the server; the rest goes on. A session that breaks, or a destination that is full or gone,
+//! ends the run: what was committed stays delivered, and [`Stopped`] says how much that is.
+//!
+//! # Where a ledger goes
+//!
+//! There is no memory yet of what was fetched: without deletion, every run fetches everything again, and a run whose
+//! deletions the server did not confirm leads to duplicates. A ledger has three places in the order above. Before RETR
+//! it says which unique-ids are known. Before the commit it notes [`maildir::Delivery::name`] with the unique-id, so that
+//! [`Maildir::find`](maildir::Maildir::find) tells after a crash what became of the message. Between the commit and DELE
+//! it notes the delivery, durably; only then may the message be marked. The answer to QUIT closes the entry.
+//!
+//! # Example
+//!
+//! ```
+//! use popwire::{Connector, Login, Security, blocking::Client};
+//! use popwire_retriever::{Deletion, Fetch, Silent, maildir::Maildir};
+//! # use popwire_server::{Maildrop, Server};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let home = tempfile::tempdir()?;
+//! # let mail = "Subject: hello\r\n\r\nHow are you?\r\n";
+//! # let server = Server::builder().user("alice", "s3cret", Maildrop::memory([mail])).start()?;
+//! # let connector = Connector::new("127.0.0.1").port(server.addr().port())
+//! #     .security(Security::Plain).dangerous_login_without_verified_tls();
+//!
+//! let maildir = Maildir::create(home.path().join("Mail"))?;
+//! let mut client = Client::connect(&connector)?;
+//! client.login(&Login::password("alice", "s3cret"))?;
+//!
+//! let summary = Fetch::new(&maildir).delete(true).run(client, &mut Silent)?;
+//! assert_eq!(summary.delivered, 1);
+//! assert!(matches!(summary.deletion, Deletion::Committed { messages: 1 }));
+//! # Ok(()) }
+//! ```
 
+mod fetch;
 pub mod maildir;
+
+pub use fetch::{Cause, Deletion, Failure, Fetch, Listed, Listing, Observer, Silent, Stopped, Summary};
