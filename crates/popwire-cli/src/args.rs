@@ -1,0 +1,294 @@
+//! The command line as it is written; `settings` makes sense of it.
+
+use std::ffi::OsString;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+/// A mail retriever for POP3 that loses nothing and changes nothing
+///
+/// popwire fetches mail from POP3 mailboxes. It verifies TLS, stores messages byte for byte, and deletes on the server
+/// only what is safely on your disk.
+#[derive(Debug, Parser)]
+#[command(name = "popwire", version, after_help = EXAMPLES, max_term_width = 100, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Fetch(FetchArgs),
+    Ls(LsArgs),
+    Demo(DemoArgs),
+}
+
+/// Fetch a mailbox into a Maildir
+///
+/// Fetches every message of a mailbox into a Maildir, which is created if it is missing. A message is on the disk, under
+/// its final name, before it is marked for deletion; without --delete the server keeps everything.
+///
+/// A message that the server cannot give is reported and left there, and the rest goes on. There is no memory yet of
+/// what was fetched before: without --delete, every run fetches the whole mailbox.
+#[derive(Debug, Args)]
+#[command(after_help = FETCH_EXAMPLES, after_long_help = FETCH_MORE)]
+pub(crate) struct FetchArgs {
+    /// The Maildir that receives the mail
+    #[arg(long, value_name = "DIR", help_heading = "Mail")]
+    pub(crate) maildir: PathBuf,
+
+    /// Keep the messages on the server (default)
+    #[arg(long, conflicts_with = "delete", help_heading = "Mail")]
+    pub(crate) keep: bool,
+
+    /// Delete each message on the server once it is safe here
+    #[arg(long, help_heading = "Mail")]
+    pub(crate) delete: bool,
+
+    /// Fetch at most N messages, the lowest numbers first
+    #[arg(long, value_name = "N", help_heading = "Mail")]
+    pub(crate) limit: Option<NonZeroUsize>,
+
+    #[command(flatten)]
+    pub(crate) connect: ConnectArgs,
+}
+
+/// List a mailbox: look before you fetch
+///
+/// Shows number, size, date, sender and subject of every message. Nothing is changed on the server. Where the server
+/// cannot send headers alone (TOP), number, size and unique-id are shown.
+///
+/// On a terminal the columns are cut to its width. In a pipe every message is one line of six fields, separated by one
+/// TAB, without a heading: number, size in octets, unique-id, date (UTC), sender, subject. A field that is not known is
+/// empty. Control characters of a mail are never printed as they are.
+#[derive(Debug, Args)]
+#[command(after_help = LS_EXAMPLES)]
+pub(crate) struct LsArgs {
+    /// List at most N messages, the lowest numbers first
+    #[arg(long, value_name = "N", help_heading = "Mail")]
+    pub(crate) limit: Option<NonZeroUsize>,
+
+    #[command(flatten)]
+    pub(crate) connect: ConnectArgs,
+}
+
+/// See it work, with a mail server of its own
+///
+/// Starts a mail server on this machine, fills it with some of the most awkward mail there is, fetches all of it over
+/// TLS with deletion, and compares every byte. Nothing leaves this machine.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// The Maildir to fetch into. One that an earlier demo made is emptied first; anything else that exists is left
+    /// alone
+    #[arg(long, value_name = "DIR", default_value = "popwire-demo")]
+    pub(crate) into: PathBuf,
+}
+
+/// Which mailbox, and how to reach it.
+#[derive(Debug, Args)]
+pub(crate) struct ConnectArgs {
+    /// The mailbox: pops://user@host for TLS, pop://user@host for STLS
+    ///
+    /// pops:// is TLS from the first octet, on port 995. pop:// is STLS, on port 110; if the server does not offer it,
+    /// nothing is sent. Another port follows the host, after a colon. An @ in the user's name is written %40. There is no
+    /// place for a password.
+    // A string, and not yet a URL: the message about a malformed one must not repeat it, since there may be a
+    // password in it.
+    #[arg(value_name = "URL")]
+    pub(crate) url: String,
+
+    /// The user's name, instead of the one in the URL
+    #[arg(long, value_name = "NAME", help_heading = "Sign-in")]
+    pub(crate) user: Option<String>,
+
+    /// Take the password from this environment variable
+    #[arg(long, value_name = "VAR", help_heading = "Sign-in", group = "source")]
+    pub(crate) password_env: Option<OsString>,
+
+    /// Take the password from the first line of this file
+    #[arg(long, value_name = "FILE", help_heading = "Sign-in", group = "source")]
+    pub(crate) password_file: Option<PathBuf>,
+
+    /// Take the password from the first line that this shell command prints
+    #[arg(long, value_name = "CMD", help_heading = "Sign-in", group = "source")]
+    pub(crate) password_command: Option<OsString>,
+
+    /// Sign in by APOP
+    ///
+    /// APOP sends a digest instead of the password. It is old and weak, and adds nothing under TLS; some servers want
+    /// nothing else.
+    #[arg(long, help_heading = "Sign-in")]
+    pub(crate) apop: bool,
+
+    /// Send a name or password that is not ASCII even if the server does not announce UTF-8
+    #[arg(long, help_heading = "Sign-in")]
+    pub(crate) utf8_login: bool,
+
+    /// Trust the certificates issued by the CA in this file (PEM), and no others
+    #[arg(long, value_name = "FILE", help_heading = "TLS", conflicts_with = "pin")]
+    pub(crate) ca: Option<PathBuf>,
+
+    /// Trust the server that has this key, whatever its certificate says
+    ///
+    /// PIN is sha256// and the SHA-256 of the public key in base64, as for curl. May be given more than once. Its owner
+    /// finds it with: openssl x509 -in cert.pem -pubkey -noout | openssl pkey -pubin -outform der |
+    /// openssl dgst -sha256 -binary | base64
+    #[arg(long, value_name = "PIN", help_heading = "TLS")]
+    pub(crate) pin: Vec<String>,
+
+    /// Show this certificate (PEM, with its chain) to the server
+    #[arg(long, value_name = "FILE", help_heading = "TLS", requires = "client_key")]
+    pub(crate) client_cert: Option<PathBuf>,
+
+    /// The private key of the client certificate (PEM)
+    #[arg(long, value_name = "FILE", help_heading = "TLS", requires = "client_cert")]
+    pub(crate) client_key: Option<PathBuf>,
+
+    /// Accept any certificate of anybody: whoever stands in between reads the password and the mail
+    #[arg(long, help_heading = "TLS", conflicts_with_all = ["ca", "pin"])]
+    pub(crate) insecure_any_certificate: bool,
+
+    /// No TLS at all: password and mail go in the clear (with pop:// only)
+    #[arg(
+        long,
+        help_heading = "TLS",
+        conflicts_with_all = ["ca", "pin", "client_cert", "insecure_any_certificate"]
+    )]
+    pub(crate) insecure_plaintext: bool,
+
+    /// Give up when the server is silent for so many seconds
+    ///
+    /// Without it, each step has a limit of its own: 30 seconds to connect, 5 minutes for the sign-in and for the
+    /// beginning of a message, 60 seconds for most else.
+    #[arg(long, value_name = "SECS", help_heading = "Connection", value_parser = seconds())]
+    pub(crate) timeout: Option<u64>,
+
+    /// Give up when the whole session takes longer than so many seconds
+    #[arg(long, value_name = "SECS", help_heading = "Connection", value_parser = seconds())]
+    pub(crate) deadline: Option<u64>,
+
+    /// Never send CAPA: for servers that hang up on it
+    #[arg(long, help_heading = "Connection")]
+    pub(crate) no_capa: bool,
+}
+
+/// How to tell what happens.
+#[derive(Debug, Args)]
+pub(crate) struct OutputArgs {
+    /// Say more on stderr: -v a line per message, -vv the whole conversation but for secrets and contents
+    #[arg(short, long, action = ArgAction::Count, global = true, help_heading = "Output")]
+    pub(crate) verbose: u8,
+
+    /// Say nothing but warnings and errors
+    #[arg(short, long, global = true, help_heading = "Output", conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+
+    /// Print JSON on stdout, one object per line
+    #[arg(long, global = true, help_heading = "Output")]
+    pub(crate) json: bool,
+
+    /// Colours: auto respects the terminal and NO_COLOR
+    #[arg(long, value_name = "WHEN", default_value = "auto", global = true, help_heading = "Output")]
+    pub(crate) color: Color,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+/// At most a year: no clock arithmetic overflows, and nobody waits longer.
+fn seconds() -> clap::builder::RangedU64ValueParser {
+    clap::value_parser!(u64).range(1..=31_536_000)
+}
+
+// These are printed as they stand: no line is longer than 78 columns.
+
+const EXAMPLES: &str = "\
+Examples:
+  See it work, on this machine:
+    popwire demo
+  Look into a mailbox; nothing is changed there:
+    popwire ls pops://alice@pop.example.org
+  Fetch it; the server keeps its copies:
+    popwire fetch pops://alice@pop.example.org --maildir ~/Mail/isp
+
+'popwire fetch --help' tells about passwords, TLS and exit codes.";
+
+const LS_EXAMPLES: &str = "\
+Examples:
+  popwire ls pops://alice@pop.example.org
+  The ten largest messages:
+    popwire ls pops://alice@pop.example.org | sort -n -k 2,2 | tail
+  All subjects:
+    popwire ls pops://alice@pop.example.org --json | jq -r .subject";
+
+const FETCH_EXAMPLES: &str = "\
+Examples:
+  popwire fetch pops://alice@pop.example.org --maildir ~/Mail/isp
+  popwire fetch pops://al%40example.org@example.org --maildir ~/Mail --delete
+
+More, with passwords and exit codes: popwire fetch --help";
+
+const FETCH_MORE: &str = "\
+Passwords:
+  Never on the command line, where every user of the machine can read them.
+  Without one of the --password options the environment variable
+  POPWIRE_PASSWORD is taken if it is set; otherwise the terminal is asked.
+  The first line of a file or of a command's output counts, without its line
+  end.
+
+What is printed:
+  What was done goes to stdout, everything else to stderr. With --json each
+  event is an object on stdout: opened, delivered, failed, marked, not_marked,
+  error, and a summary at the end.
+
+Exit codes:
+   0  all done, also if there was no mail
+  64  the command line makes no sense
+  69  the server cannot be reached, refuses its service, or its TLS is not to
+      be trusted
+  70  a fault of popwire
+  73  the Maildir cannot be created or opened
+  74  a local error while writing, such as a full disk
+  75  it may work later: the mailbox is in use, the server is overloaded, the
+      connection broke; or some messages were not delivered, or not deleted,
+      while the others were
+  76  the server does not keep to the protocol
+  77  the sign-in was refused
+  78  a password, certificate or key given here cannot be used
+
+Examples:
+  The server keeps its copies:
+    popwire fetch pops://alice@pop.example.org --maildir ~/Mail/isp
+  The user is alice@example.org; each message is deleted once it is on disk:
+    popwire fetch pops://alice%40example.org@example.org --maildir ~/Mail \\
+      --delete
+  STLS on port 110, and the password from a password manager:
+    popwire fetch pop://alice@pop.example.org --maildir ~/Mail/isp \\
+      --password-command 'pass show isp'
+  The whole conversation on stderr, without the password:
+    popwire fetch pops://alice@pop.example.org --maildir ~/Mail/isp -vv";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_fits_any_terminal() {
+        for text in [super::EXAMPLES, super::LS_EXAMPLES, super::FETCH_EXAMPLES, super::FETCH_MORE] {
+            assert!(text.lines().all(|line| line.len() <= 78), "{text}");
+        }
+    }
+}

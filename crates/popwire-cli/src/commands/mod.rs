@@ -1,0 +1,25 @@
+//! The sub-commands, one file each.
+
+mod demo;
+mod fetch;
+mod ls;
+mod progress;
+
+use crate::args::{Cli, Command};
+use crate::explain::Exit;
+use crate::output::Output;
+
+/// Does what the command line says, and tells how it went.
+pub(crate) fn run(cli: &Cli) -> Exit {
+    let mut output = Output::new(&cli.output);
+    let done = match &cli.command {
+        Command::Fetch(args) => fetch::run(args, &mut output),
+        Command::Ls(args) => ls::run(args, &mut output),
+        Command::Demo(args) => demo::run(args, &mut output),
+    };
+    let exit = done.unwrap_or_else(|problem| {
+        output.error(&problem);
+        problem.exit
+    });
+    output.finish(exit)
+}

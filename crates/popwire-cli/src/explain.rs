@@ -1,0 +1,302 @@
+//! What went wrong, told in three parts: what happened, what is safe, what to do next; and the exit code for it.
+//!
+//! The one place that knows what the library's errors mean to a person.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use popwire::proto::{ArgumentError, Error as Proto};
+use popwire::{Error, TlsProblem};
+use popwire_retriever::maildir::DeliveryError;
+use popwire_retriever::{Cause, Deletion, Stopped, Summary};
+
+/// The exit codes: those of sysexits.h.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Exit {
+    Ok = 0,
+    Usage = 64,
+    Unavailable = 69,
+    Software = 70,
+    CannotCreate = 73,
+    Io = 74,
+    Temporary = 75,
+    Protocol = 76,
+    NoPermission = 77,
+    Configuration = 78,
+}
+
+impl Exit {
+    pub(crate) fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        exit.code().into()
+    }
+}
+
+/// An error as a person reads it.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    pub(crate) exit: Exit,
+    /// What happened; without a full stop.
+    pub(crate) what: String,
+    /// What is safe, and what to do next; sentences.
+    pub(crate) advice: String,
+}
+
+impl Problem {
+    pub(crate) fn new(exit: Exit, what: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { exit, what: what.into(), advice: advice.into() }
+    }
+
+    /// What happened, as a sentence. The words of a server or a system may bring a full stop of their own.
+    pub(crate) fn sentence(&self) -> String {
+        format!("{}.", self.what.trim_end_matches('.'))
+    }
+
+    pub(crate) fn usage(what: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, what, advice)
+    }
+
+    pub(crate) fn configuration(what: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self::new(Exit::Configuration, what, advice)
+    }
+}
+
+/// How far a session had come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Up to the greeting and TLS. The password was not sent.
+    Connecting,
+    SigningIn,
+    /// Signed in.
+    Working,
+}
+
+const UNTOUCHED: &str = "Nothing was lost or deleted.";
+const UNSENT: &str = "Password not sent.";
+
+/// A session that failed before it did anything to the mail.
+pub(crate) fn session(error: &Error, host: &str, stage: Stage) -> Problem {
+    explain(error, host, stage, if stage == Stage::Connecting { UNSENT } else { UNTOUCHED })
+}
+
+/// A run that was stopped: what was delivered before is safe.
+pub(crate) fn stopped(stopped: &Stopped, host: &str, maildir: &Path) -> Problem {
+    let safe = progress_made(&stopped.summary, maildir);
+    match &stopped.cause {
+        Cause::Session(error) => explain(error, host, Stage::Working, &safe),
+        Cause::Destination(error) => {
+            let mut problem = destination(error);
+            problem.exit = Exit::Io;
+            problem.advice = format!("{safe} {}", problem.advice);
+            problem
+        }
+        _ => Problem::new(Exit::Software, stopped.to_string(), safe),
+    }
+}
+
+/// Deletions that the server did not confirm; `None` if there is nothing to worry about.
+pub(crate) fn deletion(summary: &Summary, host: &str) -> Option<Problem> {
+    let (what, next) = match &summary.deletion {
+        Deletion::Refused { messages, reply } => (
+            format!("{host} did not delete all of the {messages} messages that it had marked: {reply}"),
+            "What it kept is fetched again the next time.",
+        ),
+        Deletion::Unknown { messages, error } => (
+            match error {
+                Some(error) => {
+                    format!("whether {host} deleted the {messages} messages is not known: {error}")
+                }
+                None => format!("whether {host} deleted the {messages} messages is not known"),
+            },
+            "What it did not delete is fetched again the next time.",
+        ),
+        _ if !summary.not_marked.is_empty() => (
+            format!("{host} refused to delete {} of the messages", summary.not_marked.len()),
+            "They are fetched again the next time. Is the mailbox read-only, or open elsewhere?",
+        ),
+        _ => return None,
+    };
+    Some(Problem::new(Exit::Temporary, what, format!("All of them are safe here. {next}")))
+}
+
+/// A Maildir that cannot be used.
+pub(crate) fn destination(error: &DeliveryError) -> Problem {
+    let what = words(error);
+    match error {
+        DeliveryError::NotAMaildir { .. } => {
+            Problem::new(Exit::CannotCreate, what, "Name an empty folder, a new one, or a Maildir.")
+        }
+        DeliveryError::DiskFull { .. } => Problem::new(Exit::Io, what, "Make room there, then run it again."),
+        DeliveryError::Permission { .. } => Problem::new(
+            Exit::CannotCreate,
+            what,
+            "Name a folder that you may write to, or have its owner let you.",
+        ),
+        _ => Problem::new(Exit::CannotCreate, what, "Is the path right, and the disk in order?"),
+    }
+}
+
+fn explain(error: &Error, host: &str, stage: Stage, safe: &str) -> Problem {
+    let problem = |exit, what: String, next: &str| Problem::new(exit, what, format!("{safe} {next}"));
+    let said = format!("{host}: {error}");
+    if let Some(tls) = error.tls_problem() {
+        // Where the words of the TLS library add nothing but their names for it, they are left out.
+        let known = matches!(tls, TlsProblem::UnknownIssuer | TlsProblem::WrongKey | TlsProblem::NotTls);
+        let what = if known { format!("{host}: {tls}") } else { said };
+        return problem(Exit::Unavailable, what, tls_advice(tls));
+    }
+    if error.is_in_use() {
+        let code = error.reply().map(ToString::to_string).unwrap_or_default();
+        let what = format!("{host} is busy: another program is reading this mailbox ({code})");
+        return problem(Exit::Temporary, what, "This is not a password problem; try again in a few minutes.");
+    }
+    if error.is_login_delay() {
+        return problem(
+            Exit::Temporary,
+            said,
+            "This is not a password problem; the server wants a pause between two sessions. Try again in a few minutes.",
+        );
+    }
+    if error.is_temporary() {
+        return problem(
+            Exit::Temporary,
+            said,
+            "This is a trouble of the server's that should pass; try again later.",
+        );
+    }
+    if error.is_permanent() {
+        return problem(
+            Exit::Unavailable,
+            said,
+            "Trying again will not help: the server wants its operator to look.",
+        );
+    }
+    if error.is_authentication() {
+        return problem(
+            Exit::NoPermission,
+            said,
+            "Check the user name (often it is the whole mail address) and the password; many providers want an app \
+             password, and POP3 to be allowed in their settings.",
+        );
+    }
+    if error.is_policy() {
+        return problem(
+            Exit::NoPermission,
+            said,
+            "Some servers take UTF-8 without saying so: --utf8-login sends it.",
+        );
+    }
+    if error.is_timeout() {
+        return match stage {
+            Stage::Connecting => {
+                problem(Exit::Unavailable, said, "Check the host, the port and the network.")
+            }
+            _ => problem(Exit::Temporary, said, "Try again later; --timeout SECS waits longer."),
+        };
+    }
+    if error.is_io() {
+        return match stage {
+            Stage::Connecting => {
+                problem(Exit::Unavailable, said, "Check the host, the port and the network.")
+            }
+            _ => problem(Exit::Temporary, said, "Try again later."),
+        };
+    }
+    if error.is_misuse() {
+        let exit = if matches!(error.protocol(), Some(Proto::Argument(ArgumentError::NoTimestamp))) {
+            Exit::NoPermission
+        } else {
+            Exit::Configuration
+        };
+        let next =
+            if exit == Exit::NoPermission { "Sign in without --apop." } else { "Check what was given." };
+        return problem(exit, said, next);
+    }
+    if error.is_refused() {
+        return match stage {
+            Stage::Connecting => {
+                problem(Exit::Unavailable, said, "Try again later, or ask the server's operator.")
+            }
+            Stage::SigningIn => problem(
+                Exit::NoPermission,
+                said,
+                "The server does not say that the password is wrong; its words above are all that is known.",
+            ),
+            Stage::Working => problem(Exit::Protocol, said, "With -vv you see the whole conversation."),
+        };
+    }
+    match error.protocol() {
+        Some(Proto::Abandoned) => problem(
+            Exit::Temporary,
+            said,
+            "Run it again: the message before could not be stored, and what was left of it was too long to skip.",
+        ),
+        Some(Proto::NotPop3(_)) => problem(Exit::Protocol, said, "Check the host and the port."),
+        _ => problem(
+            Exit::Protocol,
+            said,
+            "The server does not keep to the protocol. With -vv you see the whole conversation.",
+        ),
+    }
+}
+
+fn tls_advice(problem: TlsProblem) -> &'static str {
+    match problem {
+        TlsProblem::WrongName => {
+            "Is the host the one that your provider names? If you know that this server is the right one, trust its key: \
+             --pin sha256//..."
+        }
+        TlsProblem::UnknownIssuer => {
+            "If the server has a certificate authority of its own, name it: --ca FILE. To trust this server's key alone: \
+             --pin sha256//..."
+        }
+        TlsProblem::Expired => {
+            "The server's operator has to renew it; but check the clock of this machine first. To trust the server's key \
+             whatever the date: --pin sha256//..."
+        }
+        TlsProblem::NotYetValid => "Set the clock right, then try again.",
+        TlsProblem::Revoked => "Do not go on; ask the server's operator.",
+        TlsProblem::WrongKey => {
+            "Either the server has a new key, or somebody stands in between. Ask its operator before you change the pin."
+        }
+        TlsProblem::NotTls => "The usual port for pops:// is 995, for pop:// it is 110.",
+        TlsProblem::StlsRefused => {
+            "Try pops://, which is TLS from the start. Only where nobody can listen: --insecure-plaintext."
+        }
+        TlsProblem::HandshakeRefused => {
+            "The server may know no TLS as new as 1.2, or want a client certificate: --client-cert FILE --client-key FILE."
+        }
+        _ => "Check the host and the port; if they are right, ask the server's operator.",
+    }
+}
+
+fn progress_made(summary: &Summary, maildir: &Path) -> String {
+    if summary.delivered == 0 {
+        return UNTOUCHED.to_owned();
+    }
+    let delivered =
+        format!("{} of {} messages are safe in {}", summary.delivered, summary.listed, maildir.display());
+    match &summary.deletion {
+        Deletion::Committed { messages } => format!("{delivered}, {messages} of them deleted on the server."),
+        Deletion::NoneMarked => format!("{delivered}; nothing was deleted."),
+        Deletion::Refused { messages, .. } | Deletion::Unknown { messages, .. } => format!(
+            "{delivered}. {messages} were marked for deletion; servers should keep them after such an end, and then \
+             they are fetched again."
+        ),
+        _ => format!("{delivered}."),
+    }
+}
+
+/// The error and the system's words for it.
+fn words(error: &DeliveryError) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}

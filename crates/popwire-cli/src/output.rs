@@ -1,0 +1,164 @@
+//! Where words go: what was asked for to stdout, everything else to stderr.
+
+use std::io::{self, IsTerminal as _, Stderr, Stdout, Write as _};
+
+use anstream::{AutoStream, ColorChoice};
+use anstyle::{AnsiColor, Style};
+use serde::Serialize;
+
+use crate::args::{Color, OutputArgs};
+use crate::explain::{Exit, Problem};
+use crate::text;
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+const FAINT: Style = Style::new().dimmed();
+
+/// How much is said on stderr.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Verbosity {
+    Quiet,
+    Normal,
+    /// A line per message.
+    Messages,
+    /// The whole conversation.
+    Conversation,
+}
+
+/// Both streams, and how to use them.
+#[derive(Debug)]
+pub(crate) struct Output {
+    out: AutoStream<Stdout>,
+    err: AutoStream<Stderr>,
+    colors: ColorChoice,
+    verbosity: Verbosity,
+    json: bool,
+    /// The first failure of stdout: after it, nothing more is written there.
+    failed: Option<io::Error>,
+}
+
+impl Output {
+    pub(crate) fn new(args: &OutputArgs) -> Self {
+        let colors = match args.color {
+            Color::Auto => ColorChoice::Auto,
+            Color::Always => ColorChoice::Always,
+            Color::Never => ColorChoice::Never,
+        };
+        Self {
+            out: AutoStream::new(io::stdout(), colors),
+            err: AutoStream::new(io::stderr(), colors),
+            colors,
+            verbosity: match args.verbose {
+                _ if args.quiet => Verbosity::Quiet,
+                0 => Verbosity::Normal,
+                1 => Verbosity::Messages,
+                _ => Verbosity::Conversation,
+            },
+            json: args.json,
+            failed: None,
+        }
+    }
+
+    pub(crate) fn verbosity(&self) -> Verbosity {
+        self.verbosity
+    }
+
+    pub(crate) fn json(&self) -> bool {
+        self.json
+    }
+
+    pub(crate) fn stdout_is_terminal(&self) -> bool {
+        io::stdout().is_terminal()
+    }
+
+    /// Whether a moving bar makes sense on stderr.
+    pub(crate) fn shows_progress(&self) -> bool {
+        self.verbosity == Verbosity::Normal && !self.json && io::stderr().is_terminal()
+    }
+
+    /// Whether stdout still takes what is written. A reader that went away, like `head`, is no error.
+    pub(crate) fn takes_more(&self) -> bool {
+        self.failed.is_none()
+    }
+
+    /// A line of what was asked for.
+    pub(crate) fn line(&mut self, line: &str) {
+        if self.failed.is_none() {
+            let written = writeln!(self.out, "{line}").and_then(|()| self.out.flush());
+            self.failed = written.err();
+        }
+    }
+
+    /// A line that `--quiet` and `--json` leave out.
+    pub(crate) fn report(&mut self, line: &str) {
+        if self.verbosity > Verbosity::Quiet && !self.json {
+            self.line(line);
+        }
+    }
+
+    /// An object, if they are wanted.
+    pub(crate) fn event(&mut self, event: &impl Serialize) {
+        if self.json {
+            // Our own structures always serialise.
+            let line = serde_json::to_string(event).unwrap_or_default();
+            self.line(&text::json_for_terminals(&line));
+        }
+    }
+
+    /// A line on stderr, for those who asked for this much.
+    pub(crate) fn note(&mut self, from: Verbosity, line: &str) {
+        if self.verbosity >= from {
+            let _ = writeln!(self.err, "{FAINT}{line}{FAINT:#}");
+        }
+    }
+
+    pub(crate) fn warn(&mut self, line: &str) {
+        // Nobody is left to tell if stderr fails.
+        let _ = writeln!(self.err, "{WARNING}warning:{WARNING:#} {line}");
+    }
+
+    pub(crate) fn error(&mut self, problem: &Problem) {
+        // In a pipe each part is one line, for those who search in logs.
+        let stderr = io::stderr();
+        let columns = if stderr.is_terminal() { text::columns(&stderr) } else { usize::MAX };
+        let what = text::wrap(&format!("error: {}", problem.sentence()), columns, "");
+        let what = what.strip_prefix("error:").unwrap_or(&what);
+        let advice = text::wrap(&problem.advice, columns, "  ");
+        let _ = writeln!(self.err, "{ERROR}error:{ERROR:#}{what}\n{advice}");
+        self.event(&ErrorEvent {
+            event: "error",
+            exit: problem.exit.code(),
+            what: &problem.what,
+            advice: &problem.advice,
+        });
+    }
+
+    /// What hears the conversation; it has a stream of its own, since the library may call it from anywhere.
+    pub(crate) fn conversation(&self) -> impl Fn(popwire::TraceEvent<'_>) + Send + Sync + 'static {
+        let colors = self.colors;
+        move |event| {
+            let mut err = AutoStream::new(io::stderr(), colors);
+            let _ = writeln!(err, "{FAINT}{event}{FAINT:#}");
+        }
+    }
+
+    /// The exit code, when all is said.
+    pub(crate) fn finish(mut self, exit: Exit) -> Exit {
+        match self.failed.take() {
+            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                let what = format!("stdout cannot be written: {error}");
+                self.error(&Problem::new(Exit::Io, what, "The mail itself is not concerned."));
+                if exit == Exit::Ok { Exit::Io } else { exit }
+            }
+            _ => exit,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ErrorEvent<'a> {
+    event: &'static str,
+    exit: u8,
+    what: &'a str,
+    advice: &'a str,
+}

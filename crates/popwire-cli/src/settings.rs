@@ -1,0 +1,215 @@
+//! The command line with sense made of it: which server, who, and how.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use popwire::{Connector, Login, PopUrl, Secret, Security, Text, Timeouts, Tls, TraceLevel};
+
+use crate::args::ConnectArgs;
+use crate::explain::Problem;
+use crate::output::{Output, Verbosity};
+use crate::password::Source;
+
+/// A mailbox and how to get at it.
+#[derive(Debug)]
+pub(crate) struct Account {
+    /// How it is called in what we print.
+    pub(crate) name: String,
+    pub(crate) connector: Connector,
+    pub(crate) password: Source,
+    user: Vec<u8>,
+    apop: bool,
+    utf8: bool,
+}
+
+impl Account {
+    pub(crate) fn resolve(args: &ConnectArgs, output: &Output) -> Result<Self, Problem> {
+        // The URL is not repeated here: people put passwords into URLs.
+        let url: PopUrl = args
+            .url
+            .parse()
+            .map_err(|error| Problem::usage(format!("{error}"), "Like this: pops://alice@pop.example.org"))?;
+        let user = match (&args.user, url.user()) {
+            (Some(_), Some(_)) => {
+                let what = "the user is named both in the URL and by --user";
+                return Err(Problem::usage(what, "Leave one of them out."));
+            }
+            (Some(user), None) => user.as_bytes().to_vec(),
+            (None, Some(user)) => user.to_vec(),
+            (None, None) => {
+                let next = format!("Like this: pops://alice@{}, or --user alice", url.host());
+                return Err(Problem::usage("the URL names no user", next));
+            }
+        };
+        let apop = match url.mechanism() {
+            None => args.apop,
+            Some(mechanism) if mechanism.eq_ignore_ascii_case("+APOP") => true,
+            Some(mechanism) => {
+                let what = format!("the sign-in mechanism {} is not known", Text::from(mechanism));
+                return Err(Problem::usage(what, "Leave ;AUTH= out, or write ;AUTH=+APOP."));
+            }
+        };
+        Ok(Self {
+            name: name(&user, url.host()),
+            connector: connector(args, &url, output)?,
+            password: password(args),
+            user,
+            apop,
+            utf8: args.utf8_login,
+        })
+    }
+
+    /// An account whose connector is made already.
+    pub(crate) fn of(user: &str, connector: Connector) -> Self {
+        let name = name(user.as_bytes(), connector.host());
+        let user = user.as_bytes().to_vec();
+        Self { name, connector, password: Source::Unsaid, user, apop: false, utf8: false }
+    }
+
+    pub(crate) fn host(&self) -> &str {
+        self.connector.host()
+    }
+
+    pub(crate) fn login(&self, password: Secret) -> Login {
+        let login =
+            if self.apop { Login::apop(&self.user, password) } else { Login::password(&self.user, password) };
+        if self.utf8 { login.unannounced_utf8() } else { login }
+    }
+}
+
+/// The user's name is often a mail address, and then says enough.
+fn name(user: &[u8], host: &str) -> String {
+    let user = Text::from(user).to_string();
+    if user.contains('@') { user } else { format!("{user}@{host}") }
+}
+
+fn password(args: &ConnectArgs) -> Source {
+    match (&args.password_env, &args.password_file, &args.password_command) {
+        (Some(variable), ..) => Source::Variable(variable.clone()),
+        (_, Some(file), _) => Source::File(file.clone()),
+        (.., Some(command)) => Source::Command(command.clone()),
+        _ => Source::Unsaid,
+    }
+}
+
+fn connector(args: &ConnectArgs, url: &PopUrl, output: &Output) -> Result<Connector, Problem> {
+    let mut connector = url.connector().timeouts(timeouts(args));
+    if args.insecure_plaintext {
+        if url.is_implicit_tls() {
+            let what = "--insecure-plaintext means no TLS, and pops:// means TLS";
+            return Err(Problem::usage(what, "Write pop://, or leave --insecure-plaintext out."));
+        }
+        connector = connector.security(Security::Plain).dangerous_login_without_verified_tls();
+    } else {
+        connector = connector.tls(tls(args)?);
+        if args.insecure_any_certificate {
+            connector = connector.dangerous_login_without_verified_tls();
+        }
+    }
+    if args.no_capa {
+        connector = connector.without_capa();
+    }
+    if output.verbosity() >= Verbosity::Conversation {
+        connector = connector.trace(TraceLevel::Lines, output.conversation());
+    }
+    Ok(connector)
+}
+
+fn tls(args: &ConnectArgs) -> Result<Tls, Problem> {
+    let unusable = |option: &str, error: popwire::Error| {
+        Problem::configuration(format!("{option}: {error}"), "Nothing was sent.")
+    };
+    let mut tls = Tls::new();
+    if let Some(path) = &args.ca {
+        tls = tls.with_root_certificates(&read("--ca", path)?).map_err(|error| unusable("--ca", error))?;
+    }
+    for pin in &args.pin {
+        tls = tls.with_pinned_key(pin).map_err(|error| unusable("--pin", error))?;
+    }
+    if let (Some(certificate), Some(key)) = (&args.client_cert, &args.client_key) {
+        let (certificate, key) = (read("--client-cert", certificate)?, read("--client-key", key)?);
+        tls = tls
+            .with_client_certificate(&certificate, key)
+            .map_err(|error| unusable("--client-cert", error))?;
+    }
+    if args.insecure_any_certificate {
+        tls = tls.dangerous_accept_any_certificate();
+    }
+    Ok(tls)
+}
+
+fn read(option: &str, path: &Path) -> Result<Vec<u8>, Problem> {
+    fs::read(path).map_err(|error| {
+        let what = format!("{option}: {} cannot be read: {error}", path.display());
+        Problem::configuration(what, "Nothing was sent. Check the path and the permissions.")
+    })
+}
+
+fn timeouts(args: &ConnectArgs) -> Timeouts {
+    let mut timeouts = Timeouts::default();
+    if let Some(seconds) = args.timeout {
+        let silence = Duration::from_secs(seconds);
+        timeouts.connect = silence;
+        timeouts.tls = silence;
+        timeouts.greeting = silence;
+        timeouts.login = silence;
+        timeouts.command = silence;
+        timeouts.first_octet = silence;
+        timeouts.idle = silence;
+        // These are short already: longer waits for what nobody needs help nobody.
+        timeouts.capa = timeouts.capa.min(silence);
+        timeouts.quit = timeouts.quit.min(silence);
+        // A broken end has to be seen before the wait is over.
+        timeouts.rescue = timeouts.rescue.map(|rescue| rescue.min(silence / 2));
+    }
+    if let Some(seconds) = args.deadline {
+        let whole = Duration::from_secs(seconds);
+        timeouts.whole = Some(whole);
+        // The session is counted from the connection on; it must not take longer than all of it to get there.
+        timeouts.connect = timeouts.connect.min(whole);
+        timeouts.tls = timeouts.tls.min(whole);
+    }
+    timeouts
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::args::{Cli, Command};
+
+    fn resolve(line: &str) -> Result<Account, Problem> {
+        let line = format!("popwire ls {line}");
+        let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+        let Command::Ls(args) = cli.command else { panic!("ls") };
+        Account::resolve(&args.connect, &Output::new(&cli.output))
+    }
+
+    #[test]
+    fn urls_say_how_to_connect() {
+        let account = resolve("pops://alice%40example.org@pop.example.org").unwrap();
+        assert_eq!((account.name.as_str(), account.connector.effective_port()), ("alice@example.org", 995));
+        let account = resolve("pop://pop.example.org:1110 --user al").unwrap();
+        assert_eq!((account.name.as_str(), account.connector.effective_port()), ("al@pop.example.org", 1110));
+        assert!(resolve("pop://alice;AUTH=+APOP@pop.example.org").unwrap().apop);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_a_usage_error_and_repeats_no_password() {
+        for line in [
+            "pops://alice:s3cret@pop.example.org",
+            "http://alice:s3cret@pop.example.org",
+            "alice:s3cret@pop.example.org",
+            "pops://pop.example.org",
+            "pops://alice@pop.example.org --user bob",
+            "pops://alice;AUTH=GSSAPI@pop.example.org",
+            "pops://alice@pop.example.org --insecure-plaintext",
+        ] {
+            let problem = resolve(line).unwrap_err();
+            assert_eq!(problem.exit, crate::explain::Exit::Usage, "{line}");
+            assert!(!format!("{problem:?}").contains("s3cret"), "{problem:?}");
+        }
+    }
+}

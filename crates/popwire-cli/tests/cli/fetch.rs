@@ -1,0 +1,133 @@
+//! `popwire fetch` when all goes well, or nearly.
+
+use popwire_server::QuitReply;
+
+use crate::world::{MAIL, sorted, world, world_of, world_with};
+
+#[test]
+fn keep_is_the_default_and_is_said() {
+    let world = world();
+    let run = world.fetch("");
+    run.good();
+    assert!(run.out.starts_with("alice@localhost: 3 messages, "), "{}", run.out);
+    assert!(run.out.ends_with("; kept on the server\n"), "{}", run.out);
+    assert_eq!((run.out.lines().count(), run.err.as_str()), (1, ""));
+    assert_eq!(world.delivered(), sorted(&MAIL));
+    assert_eq!(world.left(1), 3);
+    world.fetch("--keep").good();
+    assert_eq!(world.left(2), 3);
+}
+
+#[test]
+fn delete_deletes_after_delivery() {
+    let world = world();
+    let run = world.fetch("--delete");
+    assert!(run.good().out.ends_with("; deleted on the server\n"), "{}", run.out);
+    assert_eq!((world.delivered(), world.left(1)), (sorted(&MAIL), 0));
+
+    let run = world.fetch("--delete");
+    assert_eq!(run.good().out, "alice@localhost: no mail\n");
+}
+
+#[test]
+fn a_limit_and_stls_and_quiet() {
+    let world = world();
+    let url = world.stls_url();
+    let run = world.run(&format!("fetch {url} --ca ca.pem --maildir Mail --limit 2 --quiet"));
+    assert_eq!((run.good().out.as_str(), run.err.as_str()), ("", ""));
+    assert_eq!(world.delivered(), sorted(&MAIL[..2]));
+    let session = world.server.last_session().unwrap();
+    assert_eq!(session.client_lines()[0], "STLS");
+}
+
+#[test]
+fn other_ways_in() {
+    let world = world_with(|server| server.apop(true));
+    world.fetch("--apop --no-capa").good();
+    let lines = world.server.last_session().unwrap().client_lines();
+    assert!(lines[0].starts_with("APOP alice "), "{lines:?}");
+    assert!(!lines.iter().any(|line| line == "CAPA"));
+
+    let plain = format!("fetch {} --maildir Mail --insecure-plaintext", world.stls_url());
+    world.run(&plain).good();
+    let any = format!("fetch {} --maildir Mail --insecure-any-certificate", world.url());
+    world.run(&any).good();
+    let port = world.server.tls_addr().port();
+    world.run(&format!("fetch pops://localhost:{port} --user alice --ca ca.pem --maildir Mail")).good();
+}
+
+#[test]
+fn a_bad_message_is_left_and_the_rest_goes_on() {
+    let world = world_with(|server| server.script("RETR 2", "-ERR internal error\r\n"));
+    let run = world.fetch("--delete");
+    run.failed(75, &["warning: message 2 (uid ", "not delivered, left on the server", "-ERR internal error"]);
+    assert_eq!(run.err.lines().count(), 1, "{}", run.err);
+    assert!(run.out.starts_with("alice@localhost: 2 of 3 messages, "), "{}", run.out);
+    assert!(
+        run.out.ends_with("; 2 deleted on the server; 1 not delivered, left on the server\n"),
+        "{}",
+        run.out
+    );
+    assert_eq!((world.delivered(), world.left(1)), (sorted(&[MAIL[0], MAIL[2]]), 1));
+}
+
+#[test]
+fn deletions_that_were_not_confirmed_are_told() {
+    let world = world_with(|server| server.quit_reply(QuitReply::SomeNotRemoved { removed: 1 }));
+    let run = world.fetch("--delete");
+    run.failed(75, &["did not delete all of the 3 messages", "-ERR", "All of them are safe here."]);
+    assert!(!run.out.contains("deleted"), "{}", run.out);
+
+    let world = world_with(|server| server.quit_reply(QuitReply::CloseBeforeCommit));
+    world.fetch("--delete").failed(75, &["is not known", "All of them are safe here."]);
+    assert_eq!(world.delivered(), sorted(&MAIL));
+
+    let world = world_with(|server| server.script("DELE 2", "-ERR read-only\r\n"));
+    let run = world.fetch("--delete");
+    run.failed(75, &["refused to delete 1 of the messages"]);
+    assert!(run.out.ends_with("; 2 deleted on the server\n"), "{}", run.out);
+}
+
+#[test]
+fn json_is_one_object_per_line() {
+    let world = world_with(|server| server.script("RETR 2", "-ERR internal error\r\n"));
+    let run = world.fetch("--delete --json");
+    assert_eq!(run.code, 75);
+    let objects = run.objects();
+    let events: Vec<_> = objects.iter().map(|object| object["event"].as_str().unwrap()).collect();
+    assert_eq!(events, ["opened", "delivered", "marked", "failed", "delivered", "marked", "summary"]);
+    let delivered = &objects[1];
+    assert_eq!((&delivered["number"], &delivered["account"]), (&1.into(), &"alice@localhost".into()));
+    assert_eq!(delivered["size"], MAIL[0].len());
+    assert!(delivered["uid"].is_string());
+    let stored = std::fs::read_to_string(delivered["dest"].as_str().unwrap()).unwrap();
+    assert_eq!(stored, MAIL[0]);
+    let summary = &objects[6];
+    assert_eq!(
+        (&summary["delivered"], &summary["failed"], &summary["exit"]),
+        (&2.into(), &1.into(), &75.into())
+    );
+    assert_eq!((&summary["deletion"], &summary["marked"]), (&"committed".into(), &2.into()));
+}
+
+#[test]
+fn verbose_shows_the_conversation_but_not_the_password() {
+    // That the password is nowhere, `run` checks.
+    let world = world();
+    let run = world.fetch("-vv");
+    for line in ["C: USER alice", "C: PASS ****", "C: RETR 3", "message 3 (uid ", "connected to localhost"] {
+        assert!(run.good().err.contains(line), "{}", run.err);
+    }
+    assert!(!run.err.contains("no header"), "contents are left out");
+    let run = world.fetch("-v");
+    assert!(run.err.contains("message 3 (uid ") && !run.err.contains("C: "), "{}", run.err);
+}
+
+#[test]
+fn colours_only_where_they_are_wanted() {
+    let world = world_of(&[], |server| server);
+    let line = format!("fetch {} --maildir Mail", world.url());
+    assert!(!world.run(&line).err.contains('\x1b'));
+    assert!(world.run(&format!("{line} --color always")).err.contains("\x1b["));
+    assert!(!world.run(&format!("{line} --color never")).err.contains('\x1b'));
+}

@@ -1,0 +1,16 @@
+//! The program as a user runs it, against the embedded server.
+
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "in a test, a panic is the answer"
+)]
+
+mod demo;
+mod fetch;
+mod ls;
+mod passwords;
+mod trouble;
+mod world;

@@ -1,0 +1,298 @@
+use std::fs;
+use std::path::PathBuf;
+
+use popwire::{Connector, Login, Security};
+use popwire_server::{Answer, Maildrop, QuitReply, Server};
+
+use super::*;
+
+const MAIL: [&str; 3] =
+    ["Subject: 1\r\n\r\none\r\n", "Subject: 2\r\n\r\n.two\r\n", "Subject: 3\r\n\r\n3\r\n"];
+
+struct World {
+    server: Server,
+    home: tempfile::TempDir,
+    maildir: Maildir,
+}
+
+/// A server with three messages, and a Maildir.
+fn world(describe: impl FnOnce(popwire_server::Builder) -> popwire_server::Builder) -> World {
+    let home = tempfile::tempdir().unwrap();
+    let maildir = Maildir::create(home.path().join("Mail")).unwrap();
+    let builder = Server::builder().user("alice", "s3cret", Maildrop::memory(MAIL));
+    World { server: describe(builder).start().unwrap(), home, maildir }
+}
+
+impl World {
+    fn client(&self) -> Client {
+        let connector = Connector::new("127.0.0.1")
+            .port(self.server.addr().port())
+            .security(Security::Plain)
+            .dangerous_login_without_verified_tls();
+        let mut client = Client::connect(&connector).unwrap();
+        client.login(&Login::password("alice", "s3cret")).unwrap();
+        client
+    }
+
+    fn lines(&self) -> Vec<String> {
+        self.server.last_session().unwrap().client_lines()
+    }
+
+    fn left(&self) -> usize {
+        assert!(self.server.wait_closed(1, std::time::Duration::from_secs(5)));
+        self.server.maildrop("alice").unwrap().len().unwrap()
+    }
+
+    fn new_files(&self) -> Vec<String> {
+        let mut contents: Vec<_> = fs::read_dir(self.home.path().join("Mail/new"))
+            .unwrap()
+            .map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap())
+            .collect();
+        contents.sort();
+        contents
+    }
+}
+
+/// Looks at the world at every event.
+struct Witness<'a> {
+    world: &'a World,
+    paths: Vec<PathBuf>,
+    marked: usize,
+    failed: Vec<String>,
+}
+
+impl<'a> Witness<'a> {
+    fn of(world: &'a World) -> Self {
+        Self { world, paths: Vec::new(), marked: 0, failed: Vec::new() }
+    }
+
+    fn dele(&self, message: &Listed) -> bool {
+        self.world.lines().contains(&format!("DELE {}", message.number))
+    }
+}
+
+impl Observer for Witness<'_> {
+    fn progress(&mut self, message: &Listed, _: u64) {
+        assert!(!self.dele(message));
+    }
+
+    fn delivered(&mut self, message: &Listed, delivered: &Delivered) {
+        assert!(!self.dele(message), "no DELE before the commit");
+        assert!(delivered.path.parent().unwrap().ends_with("Mail/new"));
+        assert_eq!(fs::metadata(&delivered.path).unwrap().len(), delivered.octets);
+        self.paths.push(delivered.path.clone());
+    }
+
+    fn marked(&mut self, message: &Listed) {
+        assert!(self.dele(message));
+        assert_eq!(self.paths.len(), self.marked + 1);
+        self.marked += 1;
+    }
+
+    fn failed(&mut self, failure: &Failure) {
+        self.failed.push(format!("{}: {}", failure.message.number, failure.cause));
+    }
+}
+
+#[test]
+fn a_message_is_marked_only_after_it_lies_in_new() {
+    let world = world(|server| server);
+    let mut witness = Witness::of(&world);
+    let summary = Fetch::new(&world.maildir).delete(true).run(world.client(), &mut witness).unwrap();
+    assert_eq!((witness.marked, summary.delivered, summary.listed), (3, 3, 3));
+    assert!(matches!(summary.deletion, Deletion::Committed { messages: 3 }));
+    assert!(summary.is_complete());
+    assert_eq!(world.left(), 0);
+    assert_eq!(world.new_files(), MAIL);
+    let lines = world.lines();
+    let order = ["RETR 1", "DELE 1", "RETR 2", "DELE 2", "RETR 3", "DELE 3", "QUIT"];
+    assert_eq!(lines[lines.len() - order.len()..], order);
+}
+
+#[test]
+fn without_delete_no_dele_is_sent() {
+    let world = world(|server| server);
+    let summary = Fetch::new(&world.maildir).run(world.client(), &mut Silent).unwrap();
+    assert!(matches!(summary.deletion, Deletion::NoneMarked));
+    assert_eq!((summary.delivered, world.left()), (3, 3));
+    assert!(!world.lines().iter().any(|line| line.starts_with("DELE")));
+}
+
+#[test]
+fn the_limit_takes_the_lowest_numbers() {
+    let world = world(|server| server);
+    let summary = Fetch::new(&world.maildir).limit(Some(2)).run(world.client(), &mut Silent).unwrap();
+    assert_eq!((summary.delivered, summary.listed), (2, 3));
+    assert_eq!(world.new_files(), MAIL[..2]);
+}
+
+#[test]
+fn a_message_that_is_refused_stays_and_the_rest_goes_on() {
+    let world = world(|server| server.script("RETR 2", "-ERR internal error\r\n"));
+    let mut witness = Witness::of(&world);
+    let summary = Fetch::new(&world.maildir).delete(true).run(world.client(), &mut witness).unwrap();
+    assert_eq!(witness.failed, ["2: the server refused RETR: -ERR internal error"]);
+    assert_eq!((summary.delivered, summary.failures.len()), (2, 1));
+    assert!(!summary.is_complete());
+    assert!(!world.lines().contains(&"DELE 2".to_owned()));
+    assert_eq!(world.left(), 1);
+    assert_eq!(world.new_files(), [MAIL[0], MAIL[2]]);
+}
+
+#[test]
+fn a_message_with_a_broken_end_stays() {
+    // The terminator without its line end before it: it may have been cut short.
+    let world = world(|server| server.script("RETR 2", "+OK\r\nSubject: 2\r\n\r\ntext.\r\n"));
+    let mut witness = Witness::of(&world);
+    let connector = Connector::new("127.0.0.1")
+        .port(world.server.addr().port())
+        .security(Security::Plain)
+        .timeouts({
+            let mut timeouts = popwire::Timeouts::default();
+            timeouts.rescue = Some(std::time::Duration::from_millis(50));
+            timeouts
+        })
+        .dangerous_login_without_verified_tls();
+    let mut client = Client::connect(&connector).unwrap();
+    client.login(&Login::password("alice", "s3cret")).unwrap();
+    let summary = Fetch::new(&world.maildir).delete(true).run(client, &mut witness).unwrap();
+    assert_eq!((summary.delivered, witness.failed.len(), world.left()), (2, 1, 1));
+    assert_eq!(world.new_files(), [MAIL[0], MAIL[2]]);
+}
+
+#[test]
+fn a_session_that_breaks_stops_the_run_and_tells_what_is_delivered() {
+    let world =
+        world(|server| server.script("RETR 2", Answer::raw("+OK\r\nSubject: 2\r\n\r\nhal").then_close()));
+    let stopped =
+        Fetch::new(&world.maildir).delete(true).run(world.client(), &mut Silent).expect_err("it broke");
+    assert!(matches!(&stopped.cause, Cause::Session(error) if error.is_closed()), "{stopped}");
+    assert_eq!(stopped.summary.delivered, 1);
+    assert!(matches!(stopped.summary.deletion, Deletion::Unknown { messages: 1, error: None }));
+    assert_eq!(world.new_files(), MAIL[..1]);
+    assert_eq!(fs::read_dir(world.home.path().join("Mail/tmp")).unwrap().count(), 0);
+    assert_eq!(world.left(), 3);
+}
+
+#[test]
+fn a_destination_that_is_gone_stops_the_run_but_what_was_delivered_is_deleted() {
+    struct Vandal(PathBuf);
+    impl Observer for Vandal {
+        fn marked(&mut self, _: &Listed) {
+            fs::rename(self.0.join("tmp"), self.0.join("away")).unwrap();
+            fs::remove_dir(self.0.join("away")).unwrap();
+        }
+    }
+    let world = world(|server| server);
+    let mut vandal = Vandal(world.home.path().join("Mail"));
+    let stopped =
+        Fetch::new(&world.maildir).delete(true).run(world.client(), &mut vandal).expect_err("it is gone");
+    assert!(matches!(stopped.cause, Cause::Destination(_)), "{stopped}");
+    assert!(matches!(stopped.summary.deletion, Deletion::Committed { messages: 1 }));
+    assert!(!world.lines().contains(&"RETR 2".to_owned()), "it was not even asked for");
+    assert_eq!((world.left(), world.new_files().len()), (2, 1));
+}
+
+#[test]
+fn a_message_that_cannot_be_moved_is_left_and_the_rest_goes_on() {
+    // Its file in tmp/ vanishes while it is being received.
+    struct Cleaner(PathBuf);
+    impl Observer for Cleaner {
+        fn progress(&mut self, message: &Listed, _: u64) {
+            if message.number == 2 {
+                for entry in fs::read_dir(&self.0).unwrap() {
+                    fs::remove_file(entry.unwrap().path()).unwrap();
+                }
+            }
+        }
+    }
+    let world = world(|server| server);
+    let mut cleaner = Cleaner(world.home.path().join("Mail/tmp"));
+    let summary = Fetch::new(&world.maildir).delete(true).run(world.client(), &mut cleaner).unwrap();
+    assert_eq!((summary.delivered, summary.failures.len(), world.left()), (2, 1, 1));
+    assert!(matches!(summary.failures[0].cause, Cause::Destination(_)));
+}
+
+#[test]
+fn what_the_server_says_to_quit_is_reported() {
+    let refused = world(|server| server.quit_reply(QuitReply::SomeNotRemoved { removed: 1 }));
+    let summary = Fetch::new(&refused.maildir).delete(true).run(refused.client(), &mut Silent).unwrap();
+    assert!(matches!(&summary.deletion, Deletion::Refused { messages: 3, reply } if !reply.is_ok()));
+    assert!(!summary.is_complete());
+
+    for answer in [QuitReply::CloseAfterCommit, QuitReply::CloseBeforeCommit] {
+        let unknown = world(|server| server.quit_reply(answer));
+        let summary = Fetch::new(&unknown.maildir).delete(true).run(unknown.client(), &mut Silent).unwrap();
+        assert!(matches!(&summary.deletion, Deletion::Unknown { messages: 3, error: Some(_) }));
+        assert_eq!((summary.delivered, unknown.new_files().len()), (3, 3));
+    }
+}
+
+#[test]
+fn where_nothing_was_marked_the_answer_to_quit_does_not_matter() {
+    for answer in ["-ERR what?\r\n", "nonsense\r\n"] {
+        let world = world(|server| server.script("QUIT", answer));
+        let summary = Fetch::new(&world.maildir).run(world.client(), &mut Silent).unwrap();
+        assert!(summary.is_complete() && summary.delivered == 3);
+    }
+}
+
+#[test]
+fn a_refused_dele_is_reported_and_the_rest_goes_on() {
+    let world = world(|server| server.script("DELE 2", "-ERR read-only\r\n"));
+    let summary = Fetch::new(&world.maildir).delete(true).run(world.client(), &mut Silent).unwrap();
+    assert_eq!((summary.delivered, summary.not_marked.len()), (3, 1));
+    assert!(matches!(summary.deletion, Deletion::Committed { messages: 2 }));
+    assert!(!summary.is_complete());
+    assert_eq!(world.left(), 1);
+}
+
+#[test]
+fn listings_are_joined_by_number() {
+    let world = world(|server| {
+        server
+            .script("LIST", "+OK\r\n3 30\r\nnonsense\r\n1 10\r\n.\r\n")
+            .script("UIDL", "+OK\r\n2 two\r\n1 one\r\n.\r\n")
+    });
+    let listing = Listing::ask(&mut world.client()).unwrap();
+    let rows: Vec<_> = listing
+        .messages
+        .iter()
+        .map(|m| (m.number, m.octets, m.uid.as_ref().map(ToString::to_string)))
+        .collect();
+    let text = |uid: &str| Some(uid.to_owned());
+    assert_eq!(rows, [(1, Some(10), text("one")), (2, None, text("two")), (3, Some(30), None)]);
+    assert_eq!((listing.unreadable, listing.octets()), (1, None));
+}
+
+#[test]
+fn a_server_without_uidl_is_no_obstacle() {
+    for server in [
+        world(|server| server.capability_lines(["USER", "TOP"], ["USER", "TOP"])),
+        world(|server| server.capa(false).script("UIDL", "-ERR what?\r\n")),
+        world(|server| server.script("UIDL", "-ERR not now\r\n")),
+    ] {
+        let summary = Fetch::new(&server.maildir).run(server.client(), &mut Silent).unwrap();
+        assert_eq!(summary.delivered, 3);
+    }
+}
+
+#[test]
+fn a_server_that_lists_nothing_as_an_error_has_no_mail() {
+    let world = world(|server| server.script("LIST", "-ERR no messages\r\n").script("STAT", "+OK 0 0\r\n"));
+    let listing = Listing::ask(&mut world.client()).unwrap();
+    assert_eq!(listing.messages.len(), 3, "UIDL still lists them");
+
+    let world = world_without_mail();
+    let summary = Fetch::new(&world.maildir).delete(true).run(world.client(), &mut Silent).unwrap();
+    assert_eq!((summary.listed, summary.is_complete()), (0, true));
+}
+
+fn world_without_mail() -> World {
+    world(|server| {
+        server
+            .script("LIST", "-ERR no messages\r\n")
+            .script("UIDL", "-ERR no messages\r\n")
+            .script("STAT", "+OK 0 0\r\n")
+    })
+}
