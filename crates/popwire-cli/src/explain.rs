@@ -177,6 +177,9 @@ fn explain(error: &Error, host: &str, stage: Stage, safe: &str) -> Problem {
             "Trying again will not help: the server wants its operator to look.",
         );
     }
+    if error.is_tls_required() {
+        return problem(Exit::NoPermission, said, "Write pops://, or pop:// without --insecure-plaintext.");
+    }
     if error.is_authentication() {
         return problem(
             Exit::NoPermission,

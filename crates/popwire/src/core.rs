@@ -7,8 +7,8 @@ use proto::command::CapaCommand;
 use proto::listing::Capabilities;
 use proto::{Body, Command, End, IrregularEnd, Reply, State, Verb};
 
-use crate::error::{Kind, Policy};
-use crate::login::classify;
+use crate::error::{Kind, Policy, Refusal};
+use crate::login::{asks_for_patience, classify};
 use crate::timeouts::{Wait, Watch};
 use crate::trace::{Trace, TraceEvent};
 use crate::{Connector, Error, Farewell, Result, Security, TlsInfo};
@@ -41,11 +41,9 @@ pub(crate) enum Progress {
 
 impl Core {
     pub(crate) fn new(connector: &Connector) -> Self {
-        let mut watch = Watch::new(connector.timeouts.clone());
-        watch.expect(Verb::Greeting, false, Duration::ZERO);
         Self {
             machine: proto::Client::new(connector.limits.clone()),
-            watch,
+            watch: Watch::new(connector.timeouts.clone()),
             trace: connector.trace.clone(),
             capabilities: Capabilities::default(),
             greeting: Reply::default(),
@@ -65,7 +63,7 @@ impl Core {
         let deletions = self.machine.marked() > 0;
         let line = self.machine.submit(command)?;
         self.trace.event(TraceEvent::Sent(line));
-        self.watch.expect(command.verb(), deletions, now);
+        self.watch.expect(command.verb(), deletions, false, now);
         Ok(())
     }
 
@@ -92,8 +90,12 @@ impl Core {
         }
         Err(match verb {
             Verb::User | Verb::Pass | Verb::Apop | Verb::Rpop | Verb::Auth | Verb::AuthResponse => {
-                let refusal = classify(reply, &self.capabilities);
+                let refusal = classify(reply, &self.capabilities, self.tls.is_some());
                 Error::new(Kind::Refused { verb, reply: reply.clone(), refusal })
+            }
+            // Some servers let everybody in and refuse the first command of those who come too soon.
+            Verb::Stat if reply.code().is_none() && asks_for_patience(reply) => {
+                Error::new(Kind::Refused { verb, reply: reply.clone(), refusal: Refusal::Temporary })
             }
             _ => Error::refused(verb, reply.clone()),
         })
@@ -108,8 +110,9 @@ impl Core {
     }
 
     /// A deadline passed.
-    pub(crate) fn passed(&mut self, wait: Wait) -> Result<()> {
+    pub(crate) fn passed(&mut self, wait: Wait, now: Duration) -> Result<()> {
         if wait != Wait::Rescue {
+            self.watch.again(now);
             return Err(Error::timeout(wait));
         }
         if self.machine.rescue().is_none() {
@@ -128,7 +131,7 @@ impl Core {
     /// Takes up the wait for what an earlier call left owed.
     pub(crate) fn resume(&mut self, now: Duration) {
         if let Some(verb) = self.machine.awaiting() {
-            self.watch.expect(verb, self.machine.marked() > 0, now);
+            self.watch.expect(verb, self.machine.marked() > 0, self.machine.is_reading(), now);
         }
     }
 

@@ -43,6 +43,8 @@ pub(crate) enum Kind {
         doing: &'static str,
         source: io::Error,
     },
+    /// The caller's own writer failed.
+    Writer(io::Error),
     Timeout(Wait),
     Tls {
         problem: TlsProblem,
@@ -61,6 +63,8 @@ pub(crate) enum Refusal {
     LoginDelay,
     Temporary,
     Permanent,
+    /// The server wants TLS before it listens to a login.
+    TlsRequired,
     Other,
 }
 
@@ -109,6 +113,10 @@ impl Error {
     pub(crate) fn io(doing: &'static str, source: io::Error) -> Self {
         // An error of ours may have travelled through the traits of std::io.
         source.downcast::<Self>().unwrap_or_else(|source| Self::new(Kind::Io { doing, source }))
+    }
+
+    pub(crate) fn writer(source: io::Error) -> Self {
+        Self::new(Kind::Writer(source))
     }
 
     pub(crate) fn timeout(wait: Wait) -> Self {
@@ -162,6 +170,12 @@ impl Error {
         self.refusal() == Some(Refusal::Permanent)
     }
 
+    /// The server refuses logins without TLS, and there is none. The credentials were not looked at.
+    #[must_use]
+    pub fn is_tls_required(&self) -> bool {
+        self.refusal() == Some(Refusal::TlsRequired)
+    }
+
     /// The server said `-ERR` to a command. Unless the connection ended, the session can go on.
     #[must_use]
     pub fn is_refused(&self) -> bool {
@@ -210,6 +224,13 @@ impl Error {
     #[must_use]
     pub fn is_io(&self) -> bool {
         matches!(*self.0, Kind::Io { .. }) || self.is_closed()
+    }
+
+    /// The writer that a message was copied to failed. The session goes on: the rest of the message is skipped before the
+    /// next command.
+    #[must_use]
+    pub fn is_writer(&self) -> bool {
+        matches!(*self.0, Kind::Writer(_))
     }
 
     /// The server ended the connection before it had answered. A message that was being read is not complete.
@@ -282,7 +303,7 @@ impl Error {
 
     fn io_kind(&self) -> io::ErrorKind {
         match &*self.0 {
-            Kind::Io { source, .. } => source.kind(),
+            Kind::Io { source, .. } | Kind::Writer(source) => source.kind(),
             Kind::Timeout(_) => io::ErrorKind::TimedOut,
             Kind::Protocol(proto::Error::Closed { .. }) => io::ErrorKind::UnexpectedEof,
             Kind::Protocol(proto::Error::Argument(_) | proto::Error::OutOfOrder(_))
@@ -302,12 +323,14 @@ impl fmt::Display for Error {
                     Refusal::Authentication => f.write_str("the server refused the login")?,
                     Refusal::InUse => f.write_str("the maildrop is in use by another session")?,
                     Refusal::LoginDelay => f.write_str("the last login was too short a time ago")?,
+                    Refusal::TlsRequired => f.write_str("the server wants TLS before a login")?,
                     _ => write!(f, "the server refused {verb}")?,
                 }
                 write!(f, ": {reply}")
             }
             Kind::Protocol(error) => error.fmt(f),
             Kind::Io { doing, source } => write!(f, "{doing}: {source}"),
+            Kind::Writer(source) => write!(f, "the message could not be written: {source}"),
             Kind::Timeout(wait) => wait.fmt(f),
             Kind::Tls { problem, source } => {
                 problem.fmt(f)?;
@@ -340,7 +363,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &*self.0 {
             Kind::Protocol(error) => Some(error),
-            Kind::Io { source, .. } => Some(source),
+            Kind::Io { source, .. } | Kind::Writer(source) => Some(source),
             Kind::Tls { source, .. } => source.as_deref().map(|source| source as _),
             _ => None,
         }

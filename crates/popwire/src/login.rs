@@ -87,7 +87,11 @@ impl<'a> LoggingIn<'a> {
         }
         let name = user.clone();
         Ok(Next::Say(match method {
-            Method::UserPass => Say::User(UserCommand { name }),
+            Method::UserPass => {
+                // A password that cannot be sent is found before the server has heard the name.
+                core.machine.check(&PassCommand { password: secret.clone() })?;
+                Say::User(UserCommand { name })
+            }
             Method::Apop => Say::Apop(apop_command(core, name, secret)?),
             Method::Rpop => Say::Rpop(RpopCommand { name }),
         }))
@@ -129,36 +133,42 @@ pub(crate) fn apop_command(core: &Core, name: Vec<u8>, secret: &Secret) -> Resul
 
 /// What a `-ERR` to a login command means: by its code, or by its words where the server has no codes.
 ///
-/// Without a code the reading is cautious: words that speak of locks, load or patience are no reason to doubt a password.
-pub(crate) fn classify(reply: &Reply, capabilities: &Capabilities) -> Refusal {
-    const PATIENCE: [&[u8]; 9] = [
-        b"lock",
-        b"busy",
-        b"in use",
-        b"wait",
-        b"try again",
-        b"minutes",
-        b"temporar",
-        b"unavailable",
-        b"too many",
-    ];
+/// Without a code the reading is cautious: words that speak of locks, load or patience are no reason to doubt a password,
+/// nor are words that speak of TLS where there is none.
+pub(crate) fn classify(reply: &Reply, capabilities: &Capabilities, tls: bool) -> Refusal {
     match reply.code() {
         Some(ResponseCode::InUse) => Refusal::InUse,
         Some(ResponseCode::LoginDelay) => Refusal::LoginDelay,
         Some(ResponseCode::SysTemp) => Refusal::Temporary,
         Some(ResponseCode::SysPerm) => Refusal::Permanent,
+        _ if !tls && says(reply, &[b"tls", b"ssl", b"under a layer", b"encrypt"]) => Refusal::TlsRequired,
         Some(ResponseCode::Auth) => Refusal::Authentication,
-        _ => {
-            let text = reply.text().to_ascii_lowercase();
-            let says = |word: &&[u8]| text.windows(word.len()).any(|window| window == *word);
-            if PATIENCE.iter().any(says) {
-                Refusal::Temporary
-            } else if capabilities.has("AUTH-RESP-CODE") {
-                // This server says [AUTH] where it means the credentials (RFC 3206 section 6).
-                Refusal::Other
-            } else {
-                Refusal::Authentication
-            }
-        }
+        _ if asks_for_patience(reply) => Refusal::Temporary,
+        // This server says [AUTH] where it means the credentials (RFC 3206 section 6).
+        _ if capabilities.has("AUTH-RESP-CODE") => Refusal::Other,
+        _ => Refusal::Authentication,
     }
+}
+
+/// Whether the server's words, for want of a code, sound like a trouble that passes.
+pub(crate) fn asks_for_patience(reply: &Reply) -> bool {
+    says(
+        reply,
+        &[
+            b"lock",
+            b"busy",
+            b"in use",
+            b"wait",
+            b"try again",
+            b"minutes",
+            b"temporar",
+            b"unavailable",
+            b"too many",
+        ],
+    )
+}
+
+fn says(reply: &Reply, words: &[&[u8]]) -> bool {
+    let text = reply.text().to_ascii_lowercase();
+    words.iter().any(|word| text.windows(word.len()).any(|window| window == *word))
 }

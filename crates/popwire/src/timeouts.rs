@@ -37,7 +37,7 @@ pub struct Timeouts {
     pub answer: Duration,
     /// The answer to QUIT, if nothing is to be deleted. Default 10 s; with deletions it is [`command`](Self::command).
     pub quit: Duration,
-    /// The session as a whole, from the connection on. Default none.
+    /// The session as a whole, connecting included. Default none.
     pub whole: Option<Duration>,
     /// After how long a silence a broken end of a message is taken for its end; see
     /// [`Error::is_irregular_end`](crate::Error::is_irregular_end). Default 5 s; `None` waits for the idle deadline.
@@ -61,6 +61,19 @@ impl Default for Timeouts {
             whole: None,
             rescue: Some(s(5)),
         }
+    }
+}
+
+impl Timeouts {
+    /// Until when the connection must be there, counted from the beginning.
+    pub(crate) fn until_connected(&self) -> Duration {
+        self.whole.map_or(self.connect, |whole| whole.min(self.connect))
+    }
+
+    /// Until when a handshake that begins now must be done, counted from the beginning of the session.
+    pub(crate) fn until_handshaken(&self, now: Duration) -> Duration {
+        let limit = now.saturating_add(self.tls);
+        self.whole.map_or(limit, |whole| whole.min(limit))
     }
 }
 
@@ -93,11 +106,20 @@ impl fmt::Display for Wait {
 }
 
 /// Tells the next deadline. Times are counted from the beginning of the session, by whichever clock the pump has.
+///
+/// Silence counts while somebody waits: a caller who takes an hour before he reads on has not waited for the server, and
+/// it may have sent the rest long ago. An answer as a whole, and the session, have their time by the clock on the wall,
+/// even if there is always something to be read.
 #[derive(Clone, Debug)]
 pub(crate) struct Watch {
     timeouts: Timeouts,
-    /// What is being waited for, since when, and whether anything of it has come.
-    waiting: Option<(Verb, Duration, bool)>,
+    verb: Verb,
+    /// When the wait for this answer began.
+    since: Duration,
+    /// Whether anything of the answer has come.
+    begun: bool,
+    /// How long was waited since the last octet.
+    silence: Duration,
     last_octet: Duration,
     deletions: bool,
     rescue_tried: bool,
@@ -105,23 +127,41 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) fn new(timeouts: Timeouts) -> Self {
-        Self { timeouts, waiting: None, last_octet: Duration::ZERO, deletions: false, rescue_tried: false }
+        Self {
+            timeouts,
+            verb: Verb::Greeting,
+            since: Duration::ZERO,
+            begun: false,
+            silence: Duration::ZERO,
+            last_octet: Duration::ZERO,
+            deletions: false,
+            rescue_tried: false,
+        }
     }
 
-    /// A command went out, or the wait for an earlier one is taken up again.
-    pub(crate) fn expect(&mut self, verb: Verb, deletions: bool, now: Duration) {
-        self.waiting = Some((verb, now, false));
-        self.deletions = deletions;
+    /// The wait for an answer begins, or is taken up again; `begun` tells whether something of it has come.
+    pub(crate) fn expect(&mut self, verb: Verb, deletions: bool, begun: bool, now: Duration) {
+        (self.verb, self.deletions, self.begun) = (verb, deletions, begun);
+        self.again(now);
+    }
+
+    /// A deadline passed and was told; whoever waits on has the whole time again.
+    pub(crate) fn again(&mut self, now: Duration) {
+        (self.since, self.silence) = (now, Duration::ZERO);
         self.rescue_tried = false;
+    }
+
+    /// So long was waited.
+    pub(crate) fn waited(&mut self, time: Duration) {
+        self.silence = self.silence.saturating_add(time);
     }
 
     /// Octets came.
     pub(crate) fn heard(&mut self, now: Duration) {
         self.last_octet = now;
+        self.silence = Duration::ZERO;
         self.rescue_tried = false;
-        if let Some((_, _, begun)) = &mut self.waiting {
-            *begun = true;
-        }
+        self.begun = true;
     }
 
     /// When the last octet came.
@@ -134,31 +174,45 @@ impl Watch {
         self.rescue_tried = true;
     }
 
-    /// The deadline that comes first, and what it is about.
-    pub(crate) fn deadline(&self) -> (Duration, Wait) {
+    /// The deadline by the clock that has passed already.
+    pub(crate) fn expired(&self, now: Duration) -> Option<Wait> {
+        let (at, wait) = self.by_clock();
+        (at <= now).then_some(wait)
+    }
+
+    /// The deadline that comes first for a wait that begins now, and what it is about.
+    pub(crate) fn deadline(&self, now: Duration) -> (Duration, Wait) {
+        let after = |limit: Duration| now.saturating_add(limit.saturating_sub(self.silence));
+        let many = self.begun && self.has_many_lines();
+        let idle = many.then(|| (after(self.timeouts.idle), Wait::Idle(self.verb)));
+        let grace = self.timeouts.rescue.filter(|_| many && self.is_message() && !self.rescue_tried);
+        let rescue = grace.map(|grace| (after(grace), Wait::Rescue));
+        [idle, rescue].into_iter().flatten().fold(self.by_clock(), |a, b| if b.0 < a.0 { b } else { a })
+    }
+
+    fn by_clock(&self) -> (Duration, Wait) {
         let t = &self.timeouts;
-        let (verb, since, begun) = self.waiting.unwrap_or((Verb::Raw, self.last_octet, false));
-        let whole = t.whole.map(|whole| (whole, Wait::Whole));
-        let message = matches!(verb, Verb::Retr | Verb::Top);
-        let many = message || matches!(verb, Verb::List | Verb::Uidl | Verb::Lang | Verb::Raw);
-        let (first, second) = if begun && many {
-            let idle = (self.last_octet.saturating_add(t.idle), Wait::Idle(verb));
-            (idle, Some((since.saturating_add(t.answer), Wait::Answer(verb))))
-        } else {
-            let limit = match verb {
-                Verb::Greeting => t.greeting,
-                Verb::Capa => t.capa,
-                Verb::Pass | Verb::Apop | Verb::Rpop | Verb::Auth | Verb::AuthResponse => t.login,
-                Verb::Quit if !self.deletions => t.quit,
-                Verb::Retr | Verb::Top => t.first_octet,
-                _ => t.command,
-            };
-            ((since.saturating_add(limit), Wait::Answer(verb)), None)
+        let limit = match self.verb {
+            _ if self.begun && self.has_many_lines() => t.answer,
+            Verb::Greeting => t.greeting,
+            Verb::Capa => t.capa,
+            Verb::Pass | Verb::Apop | Verb::Rpop | Verb::Auth | Verb::AuthResponse => t.login,
+            Verb::Quit if !self.deletions => t.quit,
+            Verb::Retr | Verb::Top => t.first_octet,
+            _ => t.command,
         };
-        let rescue = t
-            .rescue
-            .filter(|_| begun && message && !self.rescue_tried)
-            .map(|grace| (self.last_octet.saturating_add(grace), Wait::Rescue));
-        [second, whole, rescue].into_iter().flatten().fold(first, |a, b| if b.0 < a.0 { b } else { a })
+        let answer = (self.since.saturating_add(limit), Wait::Answer(self.verb));
+        match t.whole {
+            Some(whole) if whole < answer.0 => (whole, Wait::Whole),
+            _ => answer,
+        }
+    }
+
+    fn is_message(&self) -> bool {
+        matches!(self.verb, Verb::Retr | Verb::Top)
+    }
+
+    fn has_many_lines(&self) -> bool {
+        self.is_message() || matches!(self.verb, Verb::List | Verb::Uidl | Verb::Lang | Verb::Raw)
     }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use popwire::Expire;
 use popwire_retriever::maildir::Maildir;
 use popwire_retriever::{Deletion, Fetch, Summary};
 use serde::Serialize;
@@ -25,6 +26,12 @@ pub(super) fn run(args: &FetchArgs, output: &mut Output) -> Result<Exit, Problem
 
     let begun = Instant::now();
     let client = session::open(&account, password, output)?;
+    if !args.delete && client.capabilities().expire() == Some(Expire::Days(0)) {
+        output.warn(&format!(
+            "{} says that it may remove what was fetched when the session ends (EXPIRE 0), though nothing is deleted from here",
+            account.host()
+        ));
+    }
     let limit = args.limit.map(usize::from);
     let fetch = Fetch::new(&maildir).delete(args.delete).limit(limit);
     let ended = fetch.run(client, &mut Progress::new(&account.name, limit, output));

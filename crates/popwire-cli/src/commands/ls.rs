@@ -125,12 +125,11 @@ impl Headers {
     }
 }
 
-/// Whether the server has TOP. Where it says nothing about what it can do, it is tried.
+/// Whether the server has TOP. Where it does not say so it is tried: some servers have more than they say.
 fn has_top(client: &mut Client, wanted: &[Listed]) -> popwire::Result<bool> {
-    let capabilities = client.capabilities();
     match wanted.first() {
         None => Ok(true),
-        Some(_) if capabilities.iter().len() > 0 => Ok(capabilities.has("TOP")),
+        Some(_) if client.capabilities().has("TOP") => Ok(true),
         Some(first) => match header(client, first.number) {
             Ok(_) => Ok(true),
             Err(error) if error.is_refused() => Ok(false),

@@ -131,3 +131,14 @@ fn colours_only_where_they_are_wanted() {
     assert!(world.run(&format!("{line} --color always")).err.contains("\x1b["));
     assert!(!world.run(&format!("{line} --color never")).err.contains('\x1b'));
 }
+
+#[test]
+fn p_072_a_server_that_keeps_nothing_is_warned_of() {
+    let expire = ["TOP", "UIDL", "USER", "EXPIRE 0"];
+    let world = world_with(|server| server.capability_lines(expire, expire));
+    let run = world.fetch("--keep");
+    assert!(run.good().err.contains("(EXPIRE 0)"), "{}", run.err);
+    // Who deletes has nothing to lose by it.
+    let run = world.fetch("--delete");
+    assert_eq!(run.good().err, "");
+}

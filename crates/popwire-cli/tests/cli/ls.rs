@@ -33,7 +33,9 @@ fn json_has_an_object_per_message() {
 
 #[test]
 fn without_top_there_is_number_size_and_id() {
-    let capa = |server: popwire_server::Builder| server.capability_lines(["UIDL", "USER"], ["UIDL", "USER"]);
+    let capa = |server: popwire_server::Builder| {
+        server.capability_lines(["UIDL", "USER"], ["UIDL", "USER"]).script("TOP", "-ERR what?\r\n")
+    };
     let old = |server: popwire_server::Builder| server.capa(false).script("TOP", "-ERR what?\r\n");
     for world in [world_with(capa), world_with(old)] {
         let run = world.run(&format!("ls {} --ca ca.pem", world.url()));
@@ -87,4 +89,14 @@ fn a_reader_that_goes_away_is_no_error() {
         .output()
         .unwrap();
     assert_eq!((output.stdout.as_slice(), output.stderr.as_slice()), (&b"0\n"[..], &b""[..]));
+}
+
+#[test]
+fn q_003_a_server_that_does_not_tell_of_its_top_is_asked_for_it() {
+    let world = world_with(|server| server.capability_lines(["USER", "UIDL"], ["USER", "UIDL"]));
+    let run = world.run(&format!("ls {} --ca ca.pem", world.url()));
+    assert_eq!(run.good().err, "");
+    assert!(run.out.lines().next().unwrap().split('\t').count() == 6, "{}", run.out);
+    let said = world.server.last_session().unwrap().client_lines();
+    assert!(said.contains(&"TOP 1 0".to_owned()), "{said:?}");
 }

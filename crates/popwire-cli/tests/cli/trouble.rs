@@ -192,3 +192,12 @@ fn files_that_cannot_be_used() {
         assert_eq!(run.code, 78, "{options}: {}", run.err);
     }
 }
+
+#[test]
+fn q_026_a_server_that_wants_tls_is_no_wrong_password() {
+    let world = world_with(|server| {
+        server.script("USER", "-ERR [AUTH] USER command only available under a layer\r\n")
+    });
+    let run = world.run(&format!("fetch {} --maildir Mail --insecure-plaintext", world.stls_url()));
+    run.failed(77, &["wants TLS before a login", "pops://"]);
+}

@@ -7,7 +7,7 @@ mod owed;
 use std::collections::VecDeque;
 
 use memchr::memchr;
-use zeroize::Zeroize as _;
+use zeroize::{Zeroize as _, Zeroizing};
 
 pub use self::facts::State;
 use self::facts::{Facts, Tls};
@@ -59,6 +59,8 @@ pub struct Client {
     outbound: Outbound,
     /// Replies that are owed, oldest first.
     queue: VecDeque<Owed>,
+    /// The last one that was paid: what comes after it unasked may repeat its secret.
+    answered: Option<Owed>,
     reading: Reading,
     facts: Facts,
     leniencies: Leniencies,
@@ -123,6 +125,7 @@ impl Client {
             limits,
             outbound: Outbound::default(),
             queue: VecDeque::from([greeting]),
+            answered: None,
             reading: Reading::Status,
             facts: Facts::default(),
             leniencies: Leniencies::default(),
@@ -145,8 +148,12 @@ impl Client {
         self.check_broken()?;
         let verb = command.verb();
         self.facts.check(verb, self.queue.iter(), self.is_settled())?;
-        if self.is_settled() && !self.inbound.unread().is_empty() {
-            return Err(self.unasked());
+        if self.is_settled() {
+            match self.inbound.unread() {
+                [] if self.closed => return Err(self.closed_in(verb, 0)),
+                [] => {}
+                _ => return Err(self.unasked()),
+            }
         }
         let start = self.outbound.octets.len();
         let (mut public, mut secret) = Line::write(&mut self.outbound.octets, command, &self.limits)?;
@@ -162,6 +169,17 @@ impl Client {
         self.queue.push_back(Owed { verb, shape: command.shape(), secrets });
         self.discarded = 0;
         Ok(Submitted { public, hidden })
+    }
+
+    /// Whether this command could be written: what [`submit`](Self::submit) would say of its arguments. Nothing is sent.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`].
+    pub fn check<C: Command>(&self, command: &C) -> Result<(), Error> {
+        let mut line = Zeroizing::new(Vec::new());
+        Line::write(&mut line, command, &self.limits)?;
+        Ok(())
     }
 
     /// The octets that have to go to the server.
@@ -396,6 +414,12 @@ impl Client {
         self.facts.marked
     }
 
+    /// Whether an answer of many lines has begun and not ended.
+    #[must_use]
+    pub fn is_reading(&self) -> bool {
+        matches!(self.reading, Reading::Listing { .. } | Reading::Message { .. })
+    }
+
     /// The command whose answer is being waited for, or read.
     #[must_use]
     pub fn awaiting(&self) -> Option<Verb> {
@@ -435,7 +459,8 @@ impl Client {
         let line = unread.split(|octet| *octet == b'\n').next().unwrap_or_default();
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let farewell = Reply::parse(line, false, false).is_some_and(|reply| reply.status() == Status::Err);
-        let sample = Text::sample(line);
+        let repeats = self.answered.as_ref().is_some_and(|owed| owed.is_repeated_in(line));
+        let sample = if repeats { Text::from(WITHHELD) } else { Text::sample(line) };
         self.fail(if farewell { Error::ServerClosing(sample) } else { Error::Unsolicited(sample) })
     }
 
@@ -482,7 +507,9 @@ impl Client {
             // What follows the +OK before the handshake is not the server's word, whoever wrote it.
             return Err(self.fail(Error::PlaintextAfterStls));
         }
-        match owed.shape {
+        let shape = owed.shape;
+        self.answered = Some(owed);
+        match shape {
             Shape::MultiLine if reply.is_ok() => {
                 self.reading =
                     Reading::Listing { decoder: Decoder::default(), reply, data: Vec::new(), verb };

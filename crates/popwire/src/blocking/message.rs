@@ -38,7 +38,7 @@ impl<'c> Message<'c> {
     ///
     /// # Errors
     ///
-    /// The errors of the session; [`is_io`](Error::is_io) also if the writer fails.
+    /// The errors of the session; [`is_writer`](Error::is_writer) if the writer fails.
     pub fn copy_to(&mut self, writer: &mut (impl Write + ?Sized)) -> Result<u64> {
         let before = self.octets;
         loop {
@@ -46,7 +46,7 @@ impl<'c> Message<'c> {
             if chunk.is_empty() {
                 return Ok(self.octets - before);
             }
-            writer.write_all(chunk).map_err(|e| Error::io("writing the message", e))?;
+            writer.write_all(chunk).map_err(Error::writer)?;
             let octets = chunk.len();
             self.advance(octets);
         }

@@ -40,7 +40,6 @@ impl Pump {
         if connector.security == Security::Tls {
             pump.handshake()?;
         }
-        pump.core.resume(pump.now());
         Ok(pump)
     }
 
@@ -58,7 +57,8 @@ impl Pump {
     /// A command and its reply, negative or not.
     pub(super) fn exchange<C: Command>(&mut self, command: &C) -> Result<Reply> {
         self.settle()?;
-        self.core.submit(command, self.epoch.elapsed())?;
+        self.overhear()?;
+        self.core.submit(command, self.now())?;
         self.flush()?;
         self.reply()
     }
@@ -82,15 +82,22 @@ impl Pump {
 
     /// Waits until octets came, or a deadline passed that is no failure.
     pub(super) fn fill(&mut self) -> Result<()> {
-        let (at, wait) = self.core.watch.deadline();
+        let begun = self.now();
+        if let Some(wait) = self.core.watch.expired(begun) {
+            return self.core.passed(wait, begun);
+        }
+        let (at, wait) = self.core.watch.deadline(begun);
         self.stream.set_deadline(self.epoch + at);
-        match self.stream.read(self.core.machine.space()) {
+        let read = self.stream.read(self.core.machine.space());
+        let now = self.epoch.elapsed();
+        self.core.watch.waited(now.saturating_sub(begun));
+        match read {
             Ok(octets) => {
-                self.core.filled(octets, self.epoch.elapsed());
+                self.core.filled(octets, now);
                 Ok(())
             }
-            Err(e) if is_timeout(&e) && self.now() < at => Ok(()),
-            Err(e) if is_timeout(&e) => self.core.passed(wait),
+            Err(e) if is_timeout(&e) && now < at => Ok(()),
+            Err(e) if is_timeout(&e) => self.core.passed(wait, now),
             Err(e) => Err(self.core.lost(problem("reading from the server", e))),
         }
     }
@@ -113,6 +120,17 @@ impl Pump {
         Ok(())
     }
 
+    /// Takes in what waits in the socket before a command goes out: nothing may, since nothing is owed. A farewell of the
+    /// server's, or words that somebody put there to be taken for the next answer, are found so.
+    fn overhear(&mut self) -> Result<()> {
+        match self.stream.read_waiting(self.core.machine.space()) {
+            Ok(None) => {}
+            Ok(Some(octets)) => self.core.filled(octets, self.epoch.elapsed()),
+            Err(e) => return Err(self.core.lost(problem("reading from the server", e))),
+        }
+        Ok(())
+    }
+
     fn reply(&mut self) -> Result<Reply> {
         loop {
             if let Some(reply) = self.core.reply()? {
@@ -124,12 +142,16 @@ impl Pump {
 
     fn flush(&mut self) -> Result<()> {
         while !self.core.machine.unsent().is_empty() {
-            let (at, wait) = self.core.watch.deadline();
+            let begun = self.now();
+            let (at, wait) = self.core.watch.deadline(begun);
             self.stream.set_deadline(self.epoch + at);
-            match self.stream.write(self.core.machine.unsent()) {
+            let written = self.stream.write(self.core.machine.unsent());
+            let now = self.epoch.elapsed();
+            self.core.watch.waited(now.saturating_sub(begun));
+            match written {
                 Ok(octets) => self.core.machine.sent(octets),
-                Err(e) if is_timeout(&e) && self.now() < at => {}
-                Err(e) if is_timeout(&e) => return self.core.passed(wait),
+                Err(e) if is_timeout(&e) && now < at => {}
+                Err(e) if is_timeout(&e) => return self.core.passed(wait, now),
                 // The server has hung up. It may have said why: its last words are still to be read.
                 Err(e) if is_hang_up(&e) => self.core.machine.sent(usize::MAX),
                 Err(e) => return Err(self.core.lost(problem("writing to the server", e))),
@@ -139,7 +161,7 @@ impl Pump {
     }
 
     fn handshake(&mut self) -> Result<()> {
-        self.stream.set_deadline(Instant::now() + self.connector.timeouts.tls);
+        self.stream.set_deadline(self.epoch + self.connector.timeouts.until_handshaken(self.now()));
         match self.stream.handshake(&self.connector) {
             Ok(info) => self.core.tls_started(info),
             Err(e) => Err(self.core.lost(e)),

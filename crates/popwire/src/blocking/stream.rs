@@ -19,12 +19,27 @@ pub trait Transport: Read + Write + Send {
     ///
     /// Whatever the stream has.
     fn set_timeout(&mut self, timeout: Duration) -> io::Result<()>;
+
+    /// Whether a read would return at once, with octets or with the end. Asked before each command, to find what the
+    /// server said unasked; a stream that cannot tell says no, and such words are found later or not at all.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the stream has.
+    fn has_input(&mut self) -> io::Result<bool> {
+        Ok(false)
+    }
 }
 
 impl Transport for TcpStream {
     fn set_timeout(&mut self, timeout: Duration) -> io::Result<()> {
         self.set_read_timeout(Some(timeout))?;
         self.set_write_timeout(Some(timeout))
+    }
+
+    #[cfg(unix)]
+    fn has_input(&mut self) -> io::Result<bool> {
+        has_input(self)
     }
 }
 
@@ -33,6 +48,21 @@ impl Transport for std::os::unix::net::UnixStream {
     fn set_timeout(&mut self, timeout: Duration) -> io::Result<()> {
         self.set_read_timeout(Some(timeout))?;
         self.set_write_timeout(Some(timeout))
+    }
+
+    fn has_input(&mut self) -> io::Result<bool> {
+        has_input(self)
+    }
+}
+
+#[cfg(unix)]
+fn has_input(socket: &impl std::os::fd::AsFd) -> io::Result<bool> {
+    use rustix::io::Errno;
+    use rustix::net::{RecvFlags, recv};
+    match recv(socket, &mut [0; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+        Ok(_) => Ok(true),
+        Err(Errno::AGAIN | Errno::INTR) => Ok(false),
+        Err(e) => Err(e.into()),
     }
 }
 
@@ -86,14 +116,45 @@ impl Stream {
             Link::Plain(transport) => retry(|| transport.write(octets)),
             #[cfg(feature = "_tls")]
             Link::Tls(tls) => {
+                tls.send()?;
                 let written = tls.session.writer().write(octets)?;
-                while tls.session.wants_write() {
-                    retry(|| tls.session.write_tls(&mut tls.transport))?;
+                // The TLS session has the octets now: if they cannot go on, they wait there and go out before the next
+                // operation. To fail here would be to have them sent twice.
+                match tls.send() {
+                    Err(e) if !matches!(e.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock) => {
+                        Err(e)
+                    }
+                    _ => Ok(written),
                 }
-                Ok(written)
             }
             #[cfg(feature = "_tls")]
             Link::Gone => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Reads what is there already; `None` if nothing is.
+    pub(super) fn read_waiting(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        match &mut self.link {
+            Link::Plain(transport) => {
+                if !transport.has_input()? {
+                    return Ok(None);
+                }
+                retry(|| transport.read(buffer)).map(Some)
+            }
+            #[cfg(feature = "_tls")]
+            Link::Tls(tls) => loop {
+                match tls.session.reader().read(buffer) {
+                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(Some(0)),
+                    done => return done.map(Some),
+                }
+                if !tls.transport.has_input()? {
+                    return Ok(None);
+                }
+                tls.receive()?;
+            },
+            #[cfg(feature = "_tls")]
+            Link::Gone => Ok(Some(0)),
         }
     }
 
@@ -169,12 +230,20 @@ impl Stream {
         loop {
             self.arm()?;
             let Link::Tls(tls) = &mut self.link else { return Ok(()) };
-            if tls.session.wants_write() {
-                retry(|| tls.session.write_tls(&mut tls.transport))?;
+            let step = if tls.session.wants_write() {
+                tls.send()
             } else if !tls.session.is_handshaking() {
                 return Ok(());
-            } else if tls.receive()? == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
+            } else {
+                match tls.receive() {
+                    Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+                    received => received.map(drop),
+                }
+            };
+            match step {
+                // The transport has waited as long as it was told; whether that was all, the deadline tells.
+                Err(e) if matches!(e.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock) => {}
+                step => step?,
             }
         }
     }
@@ -190,16 +259,22 @@ impl Stream {
             }
             self.arm()?;
             let Link::Tls(tls) = &mut self.link else { return Ok(0) };
+            tls.send()?;
             tls.receive()?;
-            while tls.session.wants_write() {
-                retry(|| tls.session.write_tls(&mut tls.transport))?;
-            }
         }
     }
 }
 
 #[cfg(feature = "_tls")]
 impl Tls {
+    /// Sends what the session has to send.
+    fn send(&mut self) -> io::Result<()> {
+        while self.session.wants_write() {
+            retry(|| self.session.write_tls(&mut self.transport))?;
+        }
+        Ok(())
+    }
+
     /// One read from the transport, and what it means.
     fn receive(&mut self) -> io::Result<usize> {
         let octets = retry(|| self.session.read_tls(&mut self.transport))?;
@@ -226,7 +301,7 @@ impl fmt::Debug for Stream {
 
 /// A TCP connection to one of the host's addresses, all attempts together within the connect deadline.
 pub(super) fn connect(connector: &Connector) -> Result<TcpStream> {
-    let deadline = Instant::now() + connector.timeouts.connect;
+    let deadline = Instant::now() + connector.timeouts.until_connected();
     let left = || deadline.saturating_duration_since(Instant::now());
     // The system's resolver has no deadline of its own, so it works in a thread that can be left behind.
     let (found, addresses) = mpsc::channel();

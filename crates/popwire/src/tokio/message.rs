@@ -41,7 +41,7 @@ impl<'c> Message<'c> {
     ///
     /// # Errors
     ///
-    /// The errors of the session; [`is_io`](Error::is_io) also if the writer fails.
+    /// The errors of the session; [`is_writer`](Error::is_writer) if the writer fails.
     pub async fn copy_to(&mut self, writer: &mut (impl AsyncWrite + Unpin + ?Sized)) -> Result<u64> {
         let before = self.octets;
         loop {
@@ -50,9 +50,9 @@ impl<'c> Message<'c> {
                 return Ok(self.octets - before);
             }
             // One write at a time: what was written is consumed, even if the next wait is cancelled.
-            let octets = writer.write(chunk).await.map_err(|e| Error::io("writing the message", e))?;
+            let octets = writer.write(chunk).await.map_err(Error::writer)?;
             if octets == 0 {
-                return Err(Error::io("writing the message", io::ErrorKind::WriteZero.into()));
+                return Err(Error::writer(io::ErrorKind::WriteZero.into()));
             }
             self.advance(octets);
         }

@@ -26,6 +26,8 @@ pub(super) struct Pump {
     connector: Connector,
     epoch: Instant,
     timer: Pin<Box<Sleep>>,
+    /// When the wait that is under way began.
+    waiting_since: Option<Duration>,
 }
 
 impl Pump {
@@ -45,11 +47,11 @@ impl Pump {
             connector: connector.clone(),
             epoch,
             timer: Box::pin(sleep_until(epoch)),
+            waiting_since: None,
         };
         if connector.security == Security::Tls {
             pump.handshake().await?;
         }
-        pump.core.resume(pump.now());
         Ok(pump)
     }
 
@@ -67,7 +69,9 @@ impl Pump {
     /// A command and its reply, negative or not.
     pub(super) async fn exchange<C: Command>(&mut self, command: &C) -> Result<Reply> {
         self.settle().await?;
+        poll_fn(|cx| self.poll_overhear(cx)).await?;
         self.core.submit(command, self.epoch.elapsed())?;
+        self.waiting_since = None;
         self.flush().await?;
         self.reply().await
     }
@@ -91,10 +95,15 @@ impl Pump {
 
     /// Ready when octets came, or when a deadline passed that is no failure.
     pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let now = self.epoch.elapsed();
+        if let Some(wait) = self.core.watch.expired(now) {
+            return Poll::Ready(self.core.passed(wait, now));
+        }
         let mut buffer = ReadBuf::new(self.core.machine.space());
         match self.stream.poll_read(cx, &mut buffer) {
             Poll::Ready(Ok(())) => {
                 let octets = buffer.filled().len();
+                self.waited();
                 self.core.filled(octets, self.epoch.elapsed());
                 Poll::Ready(Ok(()))
             }
@@ -112,7 +121,8 @@ impl Pump {
     /// Brings the session into step, after a caller gave up on an answer.
     async fn settle(&mut self) -> Result<()> {
         if !self.core.machine.is_settled() {
-            self.core.resume(self.now());
+            self.core.resume(self.epoch.elapsed());
+            self.waiting_since = None;
             self.flush().await?;
             while !self.core.machine.settle()? {
                 poll_fn(|cx| self.poll_fill(cx)).await?;
@@ -158,18 +168,44 @@ impl Pump {
         }
     }
 
+    /// Takes in what waits in the socket before a command goes out: nothing may, since nothing is owed. A farewell of the
+    /// server's, or words that somebody put there to be taken for the next answer, are found so.
+    fn poll_overhear(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let mut buffer = ReadBuf::new(self.core.machine.space());
+        match self.stream.poll_read(cx, &mut buffer) {
+            Poll::Ready(Ok(())) => {
+                let octets = buffer.filled().len();
+                self.core.filled(octets, self.epoch.elapsed());
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(e)) => Poll::Ready(Err(self.core.lost(problem("reading from the server", e)))),
+            Poll::Pending => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Ready when a deadline passes; the wait began when this was polled first.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        let (at, wait) = self.core.watch.deadline();
+        let since = *self.waiting_since.get_or_insert(self.epoch.elapsed());
+        let (at, wait) = self.core.watch.deadline(since);
         let at = self.epoch + at;
         if self.timer.deadline() != at {
             self.timer.as_mut().reset(at);
         }
         ready!(self.timer.as_mut().poll(cx));
-        Poll::Ready(self.core.passed(wait))
+        self.waited();
+        Poll::Ready(self.core.passed(wait, self.epoch.elapsed()))
+    }
+
+    /// The wait is over.
+    fn waited(&mut self) {
+        if let Some(since) = self.waiting_since.take() {
+            self.core.watch.waited(self.epoch.elapsed().saturating_sub(since));
+        }
     }
 
     async fn handshake(&mut self) -> Result<()> {
-        match self.stream.handshake(&self.connector).await {
+        let until = self.epoch + self.connector.timeouts.until_handshaken(self.now());
+        match self.stream.handshake(&self.connector, until).await {
             Ok(info) => self.core.tls_started(info),
             Err(e) => Err(self.core.lost(e)),
         }

@@ -78,13 +78,13 @@ impl Stream {
     }
 
     #[cfg(not(feature = "_tls"))]
-    pub(super) async fn handshake(&mut self, _: &Connector) -> Result<TlsInfo> {
+    pub(super) async fn handshake(&mut self, _: &Connector, _: Instant) -> Result<TlsInfo> {
         Err(crate::tls::without_tls())
     }
 
     /// The TLS handshake, over what was a plain connection.
     #[cfg(feature = "_tls")]
-    pub(super) async fn handshake(&mut self, connector: &Connector) -> Result<TlsInfo> {
+    pub(super) async fn handshake(&mut self, connector: &Connector, until: Instant) -> Result<TlsInfo> {
         use crate::tls;
         let config = tls::client_config(&connector.tls)?;
         let name = tls::server_name(&connector.tls, &connector.host)?;
@@ -92,7 +92,7 @@ impl Stream {
             return Err(popwire_proto::OutOfOrder::TlsActive.into());
         };
         let handshake = tokio_rustls::TlsConnector::from(config).connect(name, transport);
-        let stream = tokio::time::timeout(connector.timeouts.tls, handshake)
+        let stream = timeout_at(until, handshake)
             .await
             .map_err(|_| Error::timeout(Wait::Tls))?
             .map_err(|e| tls::problem("the TLS handshake", e))?;
@@ -116,7 +116,7 @@ impl fmt::Debug for Stream {
 
 /// A TCP connection to one of the host's addresses, all attempts together within the connect deadline.
 pub(super) async fn connect(connector: &Connector) -> Result<TcpStream> {
-    let deadline = Instant::now() + connector.timeouts.connect;
+    let deadline = Instant::now() + connector.timeouts.until_connected();
     let addresses = timeout_at(deadline, lookup_host((connector.host.as_str(), connector.effective_port())))
         .await
         .map_err(|_| Error::timeout(Wait::Connect))?
