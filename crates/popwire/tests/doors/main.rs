@@ -1,0 +1,101 @@
+//! The client over real sockets, by both doors: each test runs once with `popwire::blocking` and once with
+//! `popwire::tokio`.
+//!
+//! The bodies are written once. In them `go!` waits for what it is given (blocking: it is there already; with tokio
+//! it is `.await`), `pause!` sleeps, `case!` makes a test and `helper!` a function of either kind.
+
+#![cfg(all(feature = "blocking", feature = "tokio", any(feature = "aws-lc-rs", feature = "ring")))]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+#[path = "common/actor.rs"]
+mod actor;
+#[path = "common/setting.rs"]
+mod setting;
+
+/// The tests that only the async door can have.
+mod cancelling;
+/// Streams that are no TCP streams of ours.
+mod transports;
+
+/// The themes: each is a file with the bodies of its tests.
+macro_rules! themes {
+    () => {
+        themes! {
+            smuggling: "smuggling.rs",
+            policy: "policy.rs",
+            tls: "tls.rs",
+            certificates: "certificates.rs",
+            secrets: "secrets.rs",
+            forgery: "forgery.rs",
+            peers: "peers.rs",
+            reading: "reading.rs",
+            waiting: "waiting.rs",
+            rescue: "rescue.rs",
+            login: "login.rs",
+            refusals: "refusals.rs",
+        }
+    };
+    ($($theme:ident: $file:literal,)*) => {
+        $(mod $theme {
+            #[allow(unused_imports)]
+            use super::door::*;
+            include!($file);
+        })*
+    };
+}
+
+mod blocking {
+    mod door {
+        pub(super) use popwire::blocking::Client;
+        pub(super) use std::io::{BufRead as _, Read as _};
+    }
+    macro_rules! go {
+        ($waited:expr) => {
+            $waited
+        };
+    }
+    macro_rules! pause {
+        ($time:expr) => {
+            std::thread::sleep($time)
+        };
+    }
+    macro_rules! case {
+        ($($(#[$meta:meta])* fn $name:ident() $body:block)*) => {
+            $($(#[$meta])* #[test] fn $name() $body)*
+        };
+    }
+    macro_rules! helper {
+        ($($(#[$meta:meta])* fn $name:ident($($arguments:tt)*) $(-> $answer:ty)? $body:block)*) => {
+            $($(#[$meta])* fn $name($($arguments)*) $(-> $answer)? $body)*
+        };
+    }
+    themes!();
+}
+
+mod tokio {
+    mod door {
+        pub(super) use ::tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _};
+        pub(super) use popwire::tokio::Client;
+    }
+    macro_rules! go {
+        ($waited:expr) => {
+            $waited.await
+        };
+    }
+    macro_rules! pause {
+        ($time:expr) => {
+            ::tokio::time::sleep($time).await
+        };
+    }
+    macro_rules! case {
+        ($($(#[$meta:meta])* fn $name:ident() $body:block)*) => {
+            $($(#[$meta])* #[::tokio::test] async fn $name() $body)*
+        };
+    }
+    macro_rules! helper {
+        ($($(#[$meta:meta])* fn $name:ident($($arguments:tt)*) $(-> $answer:ty)? $body:block)*) => {
+            $($(#[$meta])* async fn $name($($arguments)*) $(-> $answer)? $body)*
+        };
+    }
+    themes!();
+}
