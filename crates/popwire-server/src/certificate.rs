@@ -21,6 +21,10 @@ pub enum Certificate {
     Good,
     /// For `elsewhere.example` only.
     WrongName,
+    /// For `*.wild.example` only.
+    Wildcard,
+    /// With `localhost` as the subject's common name and without the extension where names belong (RFC 7817 section 3).
+    CommonNameOnly,
     /// As [`Certificate::Good`], but it expired in 2001.
     Expired,
     /// As [`Certificate::Good`], but signed by a CA that the client does not know.
@@ -77,10 +81,13 @@ fn authority(name: &str) -> Result<CertifiedIssuer<'static, KeyPair>, rcgen::Err
 fn leaf(certificate: Certificate) -> Result<CertificateParams, rcgen::Error> {
     let names: &[&str] = match certificate {
         Certificate::WrongName => &["elsewhere.example"],
+        Certificate::Wildcard => &["*.wild.example"],
+        Certificate::CommonNameOnly => &[],
         _ => &["localhost", "127.0.0.1", "::1"],
     };
     let mut params = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())?;
-    params.distinguished_name.push(DnType::CommonName, "popwire-server");
+    let common_name = if certificate == Certificate::CommonNameOnly { "localhost" } else { "popwire-server" };
+    params.distinguished_name.push(DnType::CommonName, common_name);
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     // Strict verifiers (Python's since 3.13) refuse a leaf without it.

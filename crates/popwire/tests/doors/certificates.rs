@@ -8,7 +8,7 @@ use popwire_interop::dovecot::{Dovecot, Options};
 use popwire_server::{Certificate, Server};
 
 use crate::actor::Actor;
-use crate::setting::{alice, ended, login, ms, on_plain_port, tls};
+use crate::setting::{alice, ca, ended, login, ms, on_plain_port, tls};
 
 helper! {
     /// Connects by both ways to TLS, finds this problem, and that no secret was sent.
@@ -168,7 +168,7 @@ case! {
         assert!(go!(Client::connect(&connector.tls(broken))).unwrap_err().is_misuse());
     }
 
-    fn q_018_the_name_is_sent_in_the_handshake() {
+    fn p_139_q_018_the_name_is_sent_in_the_handshake() {
         let hello_of_host = go!(hello("localhost", Tls::new().with_pinned_key(NO_KEY).unwrap()));
         assert_eq!(hello_of_host[0], 0x16, "not a handshake record");
         assert_eq!(server_name(&hello_of_host).as_deref(), Some("localhost"));
@@ -176,6 +176,22 @@ case! {
         assert_eq!(server_name(&go!(hello("127.0.0.1", other))).as_deref(), Some("pop.example.org"));
         // An address is no name (RFC 6066 section 3).
         assert_eq!(server_name(&go!(hello("127.0.0.1", Tls::new().with_pinned_key(NO_KEY).unwrap()))), None);
+    }
+
+    fn p_138_names_are_those_of_the_extension_and_a_wildcard_is_one_label() {
+        let server = alice().certificate(Certificate::Wildcard).start().unwrap();
+        let named = |name: &str| {
+            Connector::new("localhost").port(server.tls_addr().port()).tls(ca(&server).with_server_name(name))
+        };
+        assert!(go!(Client::connect(&named("pop.wild.example"))).is_ok());
+        for name in ["wild.example", "a.b.wild.example", "pop.tame.example", "localhost"] {
+            let error = go!(Client::connect(&named(name))).unwrap_err();
+            assert_eq!(error.tls_problem(), Some(TlsProblem::WrongName), "{name}: {error:?}");
+        }
+        // The common name is not looked at.
+        let server = alice().certificate(Certificate::CommonNameOnly).start().unwrap();
+        let error = go!(Client::connect(&tls(&server))).unwrap_err();
+        assert_eq!(error.tls_problem(), Some(TlsProblem::WrongName), "{error:?}");
     }
 
     fn p_136_the_session_is_of_tls_1_2_or_later() {

@@ -35,6 +35,24 @@ case! {
         assert!(error.is_closed() && error.is_retryable() && !error.is_authentication(), "{error:?}");
     }
 
+    fn p_093_without_the_user_tag_stls_comes_first_and_user_only_if_nothing_else_is_possible() {
+        // USER is left out before TLS, and there after it.
+        let server = alice().require_tls(true).start().unwrap();
+        let connector = crate::setting::on_plain_port(&server, popwire::Security::OpportunisticStls);
+        let mut client = go!(Client::connect(&connector)).unwrap();
+        assert!(client.capabilities().has("USER"));
+        go!(client.login(&login())).unwrap();
+        assert_eq!(said(&server)[..4], ["CAPA", "STLS", "CAPA", "USER alice"]);
+
+        // No USER, no STLS, no SASL: it is tried where policy allows, and not where it does not.
+        let server = alice().stls(false).capability_lines(["TOP"], ["TOP"]).start().unwrap();
+        let mut client = go!(Client::connect(&plain(&server))).unwrap();
+        go!(client.login(&login())).unwrap();
+        let strict = crate::setting::on_plain_port(&server, popwire::Security::Plain);
+        let mut client = go!(Client::connect(&strict)).unwrap();
+        assert!(go!(client.login(&login())).unwrap_err().is_policy());
+    }
+
     fn p_036_one_may_try_again() {
         let server = alice().capability_lines(["TOP"], ["TOP"]).start().unwrap();
         let mut client = go!(Client::connect(&tls(&server))).unwrap();

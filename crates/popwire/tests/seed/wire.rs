@@ -310,3 +310,21 @@ row!(s15_odd_unique_ids_survive, {
         assert_eq!(go!(client.list()).unwrap().len(), 3, "{world}");
     }
 });
+
+row!(every_answer_survives_being_sent_in_pieces, {
+    for octets in [1, 2, 3, 7] {
+        for world in embedded(some_mail(), |server| server.segment(octets)) {
+            let mut client = go!(Client::connect(&world.connector)).unwrap();
+            assert!(client.capabilities().has("TOP"), "{world}");
+            go!(client.login(&World::login())).unwrap();
+            assert_eq!(go!(client.stat()).unwrap().messages, 3, "{world}");
+            assert_eq!((go!(client.list()).unwrap().len(), go!(client.uidl()).unwrap().len()), (3, 3), "{world}");
+            for (number, expected) in (1..).zip(&world.mail) {
+                let received = go!(go!(client.retr(number)).unwrap().read_to_vec()).unwrap();
+                assert_eq!(&received, expected, "{world}: {octets} octets at a time");
+            }
+            go!(client.dele(3)).unwrap();
+            assert!(matches!(go!(client.quit()), Farewell::Committed { marked: 1, .. }), "{world}");
+        }
+    }
+});
