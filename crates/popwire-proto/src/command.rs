@@ -209,6 +209,14 @@ impl<'a> Line<'a> {
         self.octets(octets.as_ref())
     }
 
+    /// Adds one argument that must not be empty.
+    fn name(&mut self, octets: &[u8]) -> Result<(), ArgumentError> {
+        if octets.is_empty() {
+            return Err(ArgumentError::Empty);
+        }
+        self.argument(octets)
+    }
+
     /// Adds one argument that is never to be shown. It must be the last.
     ///
     /// # Errors
@@ -320,11 +328,17 @@ bare! {
     LastCommand(Last, SingleLine) -> LastAccessed = LastAccessed::decode;
 }
 
-/// Commands with arguments.
+/// Commands with arguments: their fields, how the arguments are written, and how the reply is read.
 macro_rules! with_arguments {
-    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $ty:ty,)* }
-        ($verb:ident, $shape:ident) -> $answer:ty
-        = |$this:ident, $line:ident| $encode:expr, |$that:ident, $reply:ident| $decode:expr;)*) => {$(
+    ($(
+        $(#[$doc:meta])*
+        $name:ident {
+            $($(#[$field_doc:meta])* $field:ident: $ty:ty,)*
+        }
+        $verb:ident, $shape:ident
+        encode($this:ident, $line:ident) $encode:block
+        decode($that:ident, $reply:ident) -> $answer:ty $decode:block
+    )*) => {$(
         $(#[$doc])*
         #[derive(Clone, Debug)]
         pub struct $name {
@@ -349,7 +363,6 @@ macro_rules! with_arguments {
 
             fn decode(&self, $reply: Reply, _: &Limits) -> Result<$answer, Error> {
                 let $that = self;
-                let _ = $that;
                 $decode
             }
         }
@@ -361,13 +374,19 @@ with_arguments! {
     UserCommand {
         /// The name, as the server knows it.
         name: Vec<u8>,
-    } (User, SingleLine) -> Reply = |this, line| not_empty(&this.name).and_then(|()| line.argument(&this.name)), |this, reply| Ok(reply);
+    }
+    User, SingleLine
+    encode(this, line) { line.name(&this.name) }
+    decode(_this, reply) -> Reply { Ok(reply) }
 
     /// `PASS string`: the password, all of it, blanks included.
     PassCommand {
         /// The password; it may be empty.
         password: Secret,
-    } (Pass, SingleLine) -> Reply = |this, line| line.secret(&this.password), |this, reply| Ok(reply);
+    }
+    Pass, SingleLine
+    encode(this, line) { line.secret(&this.password) }
+    decode(_this, reply) -> Reply { Ok(reply) }
 
     /// `APOP name digest`: see [`apop::digest`](crate::apop::digest).
     ApopCommand {
@@ -375,14 +394,22 @@ with_arguments! {
         name: Vec<u8>,
         /// The digest, in lower-case hexadecimal.
         digest: Secret,
-    } (Apop, SingleLine) -> Reply
-        = |this, line| not_empty(&this.name).and_then(|()| line.argument(&this.name)).and_then(|()| line.secret(&this.digest)), |this, reply| Ok(reply);
+    }
+    Apop, SingleLine
+    encode(this, line) {
+        line.name(&this.name)?;
+        line.secret(&this.digest)
+    }
+    decode(_this, reply) -> Reply { Ok(reply) }
 
     /// `RPOP name`: a login by the client host's word alone (RFC 1081); no server of today should accept it.
     RpopCommand {
         /// The name of the mailbox.
         name: Vec<u8>,
-    } (Rpop, SingleLine) -> Reply = |this, line| not_empty(&this.name).and_then(|()| line.argument(&this.name)), |this, reply| Ok(reply);
+    }
+    Rpop, SingleLine
+    encode(this, line) { line.name(&this.name) }
+    decode(_this, reply) -> Reply { Ok(reply) }
 
     /// `AUTH mechanism [initial-response]`: begins a SASL exchange.
     AuthCommand {
@@ -390,35 +417,49 @@ with_arguments! {
         mechanism: Vec<u8>,
         /// The initial response in base64 (`=` for an empty one), if there is one.
         initial: Option<Secret>,
-    } (Auth, SingleLine) -> Reply = |this, line| {
-        not_empty(&this.mechanism)?;
-        line.argument(&this.mechanism)?;
+    }
+    Auth, SingleLine
+    encode(this, line) {
+        line.name(&this.mechanism)?;
         this.initial.as_ref().map_or(Ok(()), |initial| line.secret(initial))
-    }, |this, reply| Ok(reply);
+    }
+    decode(_this, reply) -> Reply { Ok(reply) }
 
     /// The client's next line in a SASL exchange: base64, an empty line, or `*` to cancel.
     AuthResponseCommand {
         /// The line.
         response: Secret,
-    } (AuthResponse, SingleLine) -> Reply = |this, line| line.secret(&this.response), |this, reply| Ok(reply);
+    }
+    AuthResponse, SingleLine
+    encode(this, line) { line.secret(&this.response) }
+    decode(_this, reply) -> Reply { Ok(reply) }
 
     /// `LIST n`: the scan listing of one message.
     ListOneCommand {
         /// The message.
         number: MessageNumber,
-    } (List, SingleLine) -> OneScan = |this, line| line.number(this.number), |this, reply| OneScan::decode(reply, this.number);
+    }
+    List, SingleLine
+    encode(this, line) { line.number(this.number) }
+    decode(this, reply) -> OneScan { OneScan::decode(reply, this.number) }
 
     /// `UIDL n`: the unique-id of one message.
     UidlOneCommand {
         /// The message.
         number: MessageNumber,
-    } (Uidl, SingleLine) -> OneUniqueId = |this, line| line.number(this.number), |this, reply| OneUniqueId::decode(reply, this.number);
+    }
+    Uidl, SingleLine
+    encode(this, line) { line.number(this.number) }
+    decode(this, reply) -> OneUniqueId { OneUniqueId::decode(reply, this.number) }
 
     /// `RETR n`: the whole message.
     RetrCommand {
         /// The message.
         number: MessageNumber,
-    } (Retr, Message) -> Reply = |this, line| line.number(this.number), |this, reply| Ok(reply);
+    }
+    Retr, Message
+    encode(this, line) { line.number(this.number) }
+    decode(_this, reply) -> Reply { Ok(reply) }
 
     /// `TOP n k`: the header, the blank line, and `k` lines of the body.
     TopCommand {
@@ -426,22 +467,31 @@ with_arguments! {
         number: MessageNumber,
         /// How many lines of the body; more than 99,999,999 are asked for as that many.
         lines: u32,
-    } (Top, Message) -> Reply = |this, line| {
+    }
+    Top, Message
+    encode(this, line) {
         line.number(this.number)?;
         line.argument(this.lines.min(TOP_MAX).to_string())
-    }, |this, reply| Ok(reply);
+    }
+    decode(_this, reply) -> Reply { Ok(reply) }
 
     /// `DELE n`: marks the message; QUIT deletes it.
     DeleCommand {
         /// The message.
         number: MessageNumber,
-    } (Dele, SingleLine) -> Reply = |this, line| line.number(this.number), |this, reply| Ok(reply);
+    }
+    Dele, SingleLine
+    encode(this, line) { line.number(this.number) }
+    decode(_this, reply) -> Reply { Ok(reply) }
 
     /// `LANG tag`: the language of the server's texts from now on; `*` is the server's choice.
     LangCommand {
         /// A language tag (RFC 5646), or `*`.
         tag: Vec<u8>,
-    } (Lang, SingleLine) -> Reply = |this, line| not_empty(&this.tag).and_then(|()| line.argument(&this.tag)), |this, reply| Ok(reply);
+    }
+    Lang, SingleLine
+    encode(this, line) { line.name(&this.tag) }
+    decode(_this, reply) -> Reply { Ok(reply) }
 }
 
 /// Any line. The caller says whether one line or many answer it; the octets are checked like any argument.
@@ -499,14 +549,12 @@ impl Command for RawCommand {
     }
 
     fn encode(&self, line: &mut Line<'_>) -> Result<(), ArgumentError> {
-        let octets = self.line.expose();
-        not_empty(octets)?;
         match self.split() {
             (word, Some(rest)) if self.carries_secret() => {
-                line.argument(word)?;
+                line.name(word)?;
                 line.secret_here(&rest.into())
             }
-            _ => line.argument(octets),
+            _ => line.name(self.line.expose()),
         }
     }
 
@@ -517,8 +565,4 @@ impl Command for RawCommand {
 
 fn same(reply: Reply, _: &Limits) -> Result<Reply, Error> {
     Ok(reply)
-}
-
-fn not_empty(argument: &[u8]) -> Result<(), ArgumentError> {
-    if argument.is_empty() { Err(ArgumentError::Empty) } else { Ok(()) }
 }
