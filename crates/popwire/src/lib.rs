@@ -38,13 +38,13 @@
 
 #[cfg(feature = "blocking")]
 pub mod blocking;
+mod collect;
 mod commands;
 mod connector;
 mod conversation;
 mod core;
 mod error;
 mod farewell;
-mod lines;
 mod login;
 mod timeouts;
 mod tls;

@@ -4,14 +4,14 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use popwire_proto::{Error as ProtoError, MessageNumber, Oversize, Reply};
+use popwire_proto::{MessageNumber, Reply};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 
 use super::pump::Pump;
 use crate::commands::message_accessors;
 use crate::core::Progress;
 use crate::error::Kind;
-use crate::{Error, Result, lines};
+use crate::{Error, Result, collect};
 
 /// A message on its way from the server: `impl AsyncRead` and `impl AsyncBufRead`, in bounded memory.
 ///
@@ -72,12 +72,7 @@ impl<'c> Message<'c> {
             if chunk.is_empty() {
                 return Ok(message);
             }
-            if message.len() + chunk.len() > limit {
-                let limit = u64::try_from(limit).unwrap_or(u64::MAX);
-                return Err(ProtoError::TooLarge { what: Oversize::Message, limit }.into());
-            }
-            message.extend_from_slice(chunk);
-            let octets = chunk.len();
+            let octets = collect::append(chunk, &mut message, limit)?;
             self.advance(octets);
         }
     }
@@ -96,7 +91,7 @@ impl<'c> Message<'c> {
             if chunk.is_empty() {
                 return Ok(!line.is_empty());
             }
-            let (octets, complete) = lines::take(chunk, line, limit)?;
+            let (octets, complete) = collect::take(chunk, line, limit)?;
             self.advance(octets);
             if complete {
                 return Ok(true);
