@@ -3,6 +3,27 @@
 //! Listings are read with tolerance: a line is known by the number in it, never by its position; any run of blanks
 //! separates fields; further fields are ignored; numbers may be missing after deletions; a line that cannot be read
 //! is counted and skipped. Numbers that a server states are hints with 64 bits, and nothing is allocated by them.
+//!
+//! ```
+//! use popwire_proto::{Client, Command, Limits, command::UidlCommand};
+//!
+//! let mut client = Client::new(Limits::default());
+//! # let mut feed = |client: &mut Client, octets: &[u8]| {
+//! #     client.space()[..octets.len()].copy_from_slice(octets);
+//! #     client.filled(octets.len());
+//! # };
+//! feed(&mut client, b"+OK ready\r\n");
+//! client.reply()?.expect("the greeting");
+//! client.submit(&UidlCommand)?;
+//! feed(&mut client, b"+OK\r\n3   third\r\n1 first\r\ngarbage\r\n.\r\n");
+//! let ids = UidlCommand.decode(client.reply()?.expect("all of it"), client.limits())?;
+//!
+//! let found: Vec<_> = ids.iter().map(|(number, uid)| (number, uid.to_string())).collect();
+//! assert_eq!(found, [(1, "first".to_owned()), (3, "third".to_owned())]);
+//! assert!(ids.get(2).is_none());
+//! assert_eq!(ids.skipped(), 1);
+//! # Ok::<(), popwire_proto::Error>(())
+//! ```
 
 use std::fmt;
 use std::ops::Range;

@@ -18,6 +18,14 @@ use crate::{Error, Result, collect};
 /// Dropping the reader before its end is allowed. The rest of the message is then skipped before the next command, if it
 /// is at most [`Limits::discard`](popwire_proto::Limits::discard) octets long; if it is longer, the next command fails
 /// and the session is over.
+///
+/// ```no_run
+/// # fn save(client: &mut popwire::blocking::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// let mut file = std::fs::File::create("1.eml")?;
+/// let octets = client.retr(1)?.copy_to(&mut file)?;
+/// println!("{octets} octets, all of it");
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Message<'c> {
     pump: &'c mut Pump,

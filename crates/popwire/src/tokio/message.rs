@@ -21,6 +21,14 @@ use crate::{Error, Result, collect};
 /// Dropping the reader before its end is allowed. The rest of the message is then skipped before the next command, if it
 /// is at most [`Limits::discard`](popwire_proto::Limits::discard) octets long; if it is longer, the next command fails
 /// and the session is over.
+///
+/// ```no_run
+/// # async fn save(client: &mut popwire::tokio::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// let mut file = tokio::fs::File::create("1.eml").await?;
+/// let octets = client.retr(1).await?.copy_to(&mut file).await?;
+/// println!("{octets} octets, all of it");
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Message<'c> {
     pump: &'c mut Pump,
