@@ -42,7 +42,7 @@ impl Inbound {
 
     /// Takes note of octets written into [`Inbound::space`].
     pub(crate) fn filled(&mut self, octets: usize) {
-        let tail = (self.tail + octets).min(self.buffer.len());
+        let tail = self.tail.saturating_add(octets).min(self.buffer.len());
         // A read that fills the room means that the wire is faster than the buffer.
         self.grow = tail == self.buffer.len();
         self.tail = tail;
@@ -53,7 +53,7 @@ impl Inbound {
     }
 
     pub(crate) fn consume(&mut self, octets: usize) {
-        self.head = (self.head + octets).min(self.tail);
+        self.head = self.head.saturating_add(octets).min(self.tail);
     }
 }
 

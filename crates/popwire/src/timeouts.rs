@@ -64,16 +64,19 @@ impl Default for Timeouts {
     }
 }
 
+/// As good as never: `Duration::MAX` is a fair way to say so, and no clock can add it to the time of day.
+const NEVER: Duration = Duration::from_secs(1 << 29);
+
 impl Timeouts {
     /// Until when the connection must be there, counted from the beginning.
     pub(crate) fn until_connected(&self) -> Duration {
-        self.whole.map_or(self.connect, |whole| whole.min(self.connect))
+        self.whole.map_or(self.connect, |whole| whole.min(self.connect)).min(NEVER)
     }
 
     /// Until when a handshake that begins now must be done, counted from the beginning of the session.
     pub(crate) fn until_handshaken(&self, now: Duration) -> Duration {
         let limit = now.saturating_add(self.tls);
-        self.whole.map_or(limit, |whole| whole.min(limit))
+        self.whole.map_or(limit, |whole| whole.min(limit)).min(NEVER)
     }
 }
 
@@ -201,7 +204,7 @@ impl Watch {
             Verb::Retr | Verb::Top => t.first_octet,
             _ => t.command,
         };
-        let answer = (self.since.saturating_add(limit), Wait::Answer(self.verb));
+        let answer = (self.since.saturating_add(limit).min(NEVER), Wait::Answer(self.verb));
         match t.whole {
             Some(whole) if whole < answer.0 => (whole, Wait::Whole),
             _ => answer,

@@ -190,7 +190,7 @@ impl Client {
 
     /// Takes note that so many of the [`unsent`](Self::unsent) octets went out. When all did, their memory is wiped.
     pub fn sent(&mut self, octets: usize) {
-        self.outbound.sent += octets;
+        self.outbound.sent = self.outbound.sent.saturating_add(octets);
         if self.outbound.sent >= self.outbound.octets.len() {
             self.outbound.octets.as_mut_slice().zeroize();
             self.outbound.octets.clear();

@@ -194,6 +194,11 @@ fn p_089_commands_wait_in_order_until_they_are_written() {
     assert_eq!(client.unsent(), b"\r\nLIST\r\nNOOP\r\n", "a short write loses nothing");
     client.sent(14);
     assert_eq!(client.unsent(), b"");
+    // Whoever gives up in the middle of a write may say so: all of it, whatever that was.
+    client.submit(&NoopCommand).unwrap();
+    client.sent(2);
+    client.sent(usize::MAX);
+    assert_eq!(client.unsent(), b"");
 }
 
 #[test]

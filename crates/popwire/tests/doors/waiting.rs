@@ -7,7 +7,7 @@ use popwire::{Connector, Farewell, Security, Timeouts};
 use popwire_server::{Content, Maildrop, Server};
 
 use crate::actor::{Act, Actor, answer, pause, say};
-use crate::setting::{PASSWORD, login, ms, plain, took};
+use crate::setting::{MAIL, PASSWORD, alice, login, ms, plain, tls, took};
 
 /// The deadline under test.
 const SHORT: Duration = Duration::from_millis(150);
@@ -346,5 +346,19 @@ case! {
         };
         assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
         took(start, 390..3000);
+    }
+
+    fn a_deadline_may_be_as_far_away_as_one_likes() {
+        let server = alice().start().unwrap();
+        let forever = std::time::Duration::MAX;
+        let connector = tls(&server).timeouts(deadlines(|t| {
+            (t.connect, t.tls, t.greeting, t.capa, t.login) = (forever, forever, forever, forever, forever);
+            (t.command, t.first_octet, t.idle, t.answer, t.quit) = (forever, forever, forever, forever, forever);
+            (t.whole, t.rescue) = (Some(forever), Some(forever));
+        }));
+        let mut client = go!(Client::connect(&connector)).unwrap();
+        go!(client.login(&login())).unwrap();
+        assert_eq!(go!(go!(client.retr(1)).unwrap().read_to_vec()).unwrap(), MAIL[0].as_bytes());
+        assert!(go!(client.quit()).is_committed());
     }
 }
