@@ -8,6 +8,7 @@ use md5::{Digest, Md5};
 use memchr::{memchr, memchr2};
 
 use crate::Secret;
+use crate::sasl::hex;
 
 /// The timestamp in a greeting: its first `<...@...>` that is a valid message-id, angle brackets included.
 ///
@@ -47,8 +48,7 @@ pub fn timestamp(greeting: &[u8]) -> Option<&[u8]> {
 #[must_use]
 pub fn digest(timestamp: &[u8], secret: &Secret) -> Secret {
     let sum = Md5::new().chain_update(timestamp).chain_update(secret.expose()).finalize();
-    let hex = |nibble: u8| char::from_digit(u32::from(nibble), 16).map_or(b'0', |digit| digit as u8);
-    sum.iter().flat_map(|octet| [hex(octet >> 4), hex(octet & 15)]).collect::<Vec<u8>>().into()
+    hex(&sum).into()
 }
 
 /// `left@right` of RFC 822's msg-id: ASCII without blanks, controls, or specials outside quotes.

@@ -60,6 +60,8 @@ pub enum Error {
     /// More than [`Limits::discard`](crate::Limits::discard) octets of an abandoned answer stood between the session
     /// and its next command.
     Abandoned,
+    /// Within a login the server failed to prove that it is the one it should be. Nothing more is said to it.
+    ServerUntrusted(crate::sasl::Error),
 }
 
 /// Why an argument cannot be sent.
@@ -177,6 +179,7 @@ impl fmt::Display for Error {
             Self::PlaintextAfterStls => f.write_str(
                 "someone sent plain text between STLS and the TLS handshake; the connection is not safe",
             ),
+            Self::ServerUntrusted(why) => write!(f, "the server is not to be trusted: {why}"),
             Self::Abandoned => f.write_str("an answer was abandoned and too much of it is left to skip"),
         }
     }

@@ -33,6 +33,7 @@ mod inbound;
 mod limits;
 pub mod listing;
 mod reply;
+pub mod sasl;
 mod secret;
 pub mod server;
 pub mod stuff;

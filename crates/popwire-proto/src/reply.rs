@@ -177,13 +177,19 @@ impl Reply {
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The data of a listing can be megabytes.
-        f.debug_struct("Reply").field("line", &self.line).field("data", &self.data.len()).finish()
+        let line = format_args!("\"{self}\"");
+        f.debug_struct("Reply").field("line", &line).field("data", &self.data.len()).finish()
     }
 }
 
+/// The status line. Of a challenge only its length is shown: a server's proof is made from the password, and whoever has it
+/// can try passwords on it.
 impl fmt::Display for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.line.fmt(f)
+        match (self.status, self.text().len()) {
+            (Status::Continue, octets @ 1..) => write!(f, "+ (a challenge of {octets} characters)"),
+            _ => self.line.fmt(f),
+        }
     }
 }
 

@@ -99,6 +99,11 @@ impl Facts {
         }
     }
 
+    /// The `+OK` to a line of an AUTH exchange did not end it.
+    pub(super) fn challenged_after_all(&mut self) {
+        (self.state, self.challenged) = (State::Authorization, true);
+    }
+
     /// The TLS session is there; what was announced before it does not count any more.
     pub(super) fn tls_started(&mut self) {
         self.tls = Tls::Active;

@@ -391,6 +391,27 @@ impl Client {
         self.facts.response_codes = announced;
     }
 
+    /// Takes the `+OK` that was just heard for a challenge. Exchange 2003 says it to `AUTH NTLM` where a challenge belongs,
+    /// and waits for the next line.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutOfOrder`] unless the last reply was a `+OK` within AUTH, and nothing has been sent since.
+    pub fn take_for_challenge(&mut self) -> Result<(), Error> {
+        let in_exchange = self.answered.as_ref().is_some_and(Owed::is_sasl);
+        if !in_exchange || !self.is_settled() || self.facts.state != State::Transaction {
+            return Err(OutOfOrder::Sasl.into());
+        }
+        self.facts.challenged_after_all();
+        Ok(())
+    }
+
+    /// Whether the server waits for the next line of an AUTH exchange.
+    #[must_use]
+    pub fn is_challenged(&self) -> bool {
+        self.facts.challenged
+    }
+
     /// Breaks the session: its owner found a reason that the machine cannot see, such as a failed write.
     pub fn abort(&mut self, reason: Error) {
         self.fail(reason);

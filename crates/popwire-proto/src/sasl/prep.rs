@@ -1,0 +1,44 @@
+//! SASLprep (RFC 4013): two ways to type the same name become the same octets.
+
+use std::borrow::Cow;
+
+use super::Error;
+use crate::Secret;
+
+/// Prepares a name for comparison (RFC 4013): ASCII passes as it is; a soft hyphen is dropped, compatibility characters
+/// become their plain forms.
+///
+/// # Errors
+///
+/// [`Error::Unpreparable`] if it has characters that RFC 4013 section 2.3 forbids, or is not UTF-8.
+///
+/// ```
+/// use popwire_proto::sasl::saslprep;
+///
+/// assert_eq!(saslprep("I\u{AD}X".as_bytes())?, b"IX");
+/// assert_eq!(saslprep("\u{2168}".as_bytes())?, b"IX");
+/// assert!(saslprep(b"a\x07b").is_err());
+/// # Ok::<(), popwire_proto::sasl::Error>(())
+/// ```
+pub fn saslprep(octets: &[u8]) -> Result<Vec<u8>, Error> {
+    let text = std::str::from_utf8(octets).map_err(|_| Error::Unpreparable)?;
+    match stringprep::saslprep(text).map_err(|_| Error::Unpreparable)? {
+        Cow::Borrowed(same) => Ok(same.as_bytes().to_vec()),
+        Cow::Owned(prepared) => Ok(prepared.into_bytes()),
+    }
+}
+
+/// A name, prepared; what is empty afterwards names nobody (RFC 5034 section 4).
+pub(super) fn name(octets: &[u8]) -> Result<Vec<u8>, Error> {
+    let prepared = saslprep(octets)?;
+    if prepared.is_empty() { Err(Error::EmptyName) } else { Ok(prepared) }
+}
+
+/// A password, prepared. It may be empty, and octets that are no UTF-8 stand for themselves: they are a password in
+/// another character set.
+pub(super) fn password(secret: &Secret) -> Result<Secret, Error> {
+    match std::str::from_utf8(secret.expose()) {
+        Ok(_) => saslprep(secret.expose()).map(Secret::from),
+        Err(_) => Ok(secret.clone()),
+    }
+}
