@@ -4,21 +4,17 @@
 
 use std::{
     collections::HashMap,
-    ffi::OsStr,
     fs::{self, Permissions},
-    os::unix::{
-        fs::{MetadataExt, PermissionsExt, chown, symlink},
-        process::CommandExt,
-    },
+    os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     sync::{
         OnceLock,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use crate::{Error, Result, corpus::Corpus, process, testdata};
+use crate::{Error, Result, corpus::Corpus, guard::Guard, process, testdata};
 
 /// What the server is to be. The default: every mechanism, no mail.
 #[derive(Clone, Debug, Default)]
@@ -309,42 +305,6 @@ impl Dovecot {
 
     fn server_folder(&self) -> PathBuf {
         self.folder.join("server")
-    }
-}
-
-/// A shell that waits for its input to end, then stops the server and removes its folder. The kernel ends that input
-/// when this process does, so that a test that is killed, or a server in a `static`, leaves nothing behind either.
-#[derive(Debug)]
-struct Guard {
-    shell: Child,
-}
-
-impl Guard {
-    fn set(script: &Path, folder: &Path) -> Result<Guard> {
-        let tidy = r#"read -r _; "$1" stop "$2/server"; rm -rf "$2""#;
-        let arguments: [&OsStr; 5] =
-            ["-c".as_ref(), tidy.as_ref(), "guard".as_ref(), script.as_ref(), folder.as_ref()];
-        let shell = Command::new("bash")
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            // Ctrl-C at the terminal is for the test, not for what tidies up after it.
-            .process_group(0)
-            .spawn()
-            .map_err(Error::io("cannot start", Path::new("bash")))?;
-        Ok(Guard { shell })
-    }
-
-    fn release(&mut self) {
-        drop(self.shell.stdin.take());
-        let _ = self.shell.wait();
-    }
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        self.release();
     }
 }
 

@@ -1,6 +1,7 @@
 //! Real servers and awkward mail for the tests of the other crates.
 //!
 //! - [`dovecot`]: a Dovecot of one's own on loopback, with mail in it, gone when the test is.
+//! - [`kerberos`]: a Kerberos realm of one's own, for GSSAPI, gone likewise.
 //! - [`corpus`]: mailboxes of any size, with a manifest of what a client must receive.
 //! - [`awkward`]: the small committed messages of `testdata/messages`.
 //! - [`maildir`]: what lies in a Maildir, to compare with what was sent.
@@ -13,6 +14,8 @@ pub mod awkward;
 pub mod corpus;
 pub mod dovecot;
 mod error;
+mod guard;
+pub mod kerberos;
 pub mod maildir;
 mod places;
 pub mod process;
