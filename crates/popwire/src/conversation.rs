@@ -1,15 +1,18 @@
-//! Conversations of several commands, written once for both pumps: the opening of a session, STLS, the login.
+//! Conversations of several commands, written once for both pumps: the opening of a session, STLS; the login has a
+//! folder of its own.
 //!
 //! A conversation has no socket and does not wait. It is told what was heard and says what comes next; the pump does it.
 
 use popwire_proto::command::{
-    ApopCommand, CapaCommand, Line, PassCommand, RpopCommand, StlsCommand, UserCommand,
+    ApopCommand, AuthCommand, AuthResponseCommand, CapaCommand, Line, PassCommand, RpopCommand, StlsCommand,
+    UserCommand,
 };
 use popwire_proto::{ArgumentError, Command, Limits, Reply, Shape, Verb};
 
 use crate::connector::Security;
 use crate::core::Core;
 use crate::error::{Kind, TlsProblem};
+use crate::login::Worked;
 use crate::{Error, Result};
 
 /// Several commands that belong together.
@@ -17,11 +20,26 @@ pub(crate) trait Conversation {
     /// What comes of it.
     type Output;
 
-    /// What to do next, after this reply to this command; nothing was heard at the beginning and after a handshake.
-    fn next(&mut self, core: &mut Core, heard: Option<(Verb, Reply)>) -> Result<Next>;
+    /// What to do next, after what was heard.
+    fn next(&mut self, core: &mut Core, heard: Heard) -> Result<Next>;
+
+    /// What it means for the conversation that the connection broke, or that a deadline passed.
+    fn failed(&mut self, _: &mut Core, error: Error) -> Error {
+        error
+    }
 
     /// The result, after [`Next::Done`].
     fn output(self) -> Option<Self::Output>;
+}
+
+/// What came of the last step.
+pub(crate) enum Heard {
+    /// Nothing: this is the beginning, or a handshake was done.
+    Nothing,
+    /// This reply to this command.
+    Reply(Verb, Reply),
+    /// This result of work.
+    Worked(Worked),
 }
 
 /// The next step of a conversation.
@@ -32,8 +50,23 @@ pub(crate) enum Next {
     Listen,
     /// Do the TLS handshake.
     Handshake,
+    /// Do this, which may take long, where it keeps nobody else waiting.
+    Work(Work),
     /// The end.
     Done,
+}
+
+/// Something that may compute for seconds, or ask somebody else.
+pub(crate) struct Work(Box<dyn FnOnce() -> Worked + Send>);
+
+impl Work {
+    pub(crate) fn new(work: impl FnOnce() -> Worked + Send + 'static) -> Self {
+        Self(Box::new(work))
+    }
+
+    pub(crate) fn run(self) -> Worked {
+        (self.0)()
+    }
 }
 
 /// The commands that conversations consist of.
@@ -44,6 +77,8 @@ pub(crate) enum Say {
     Pass(PassCommand),
     Apop(ApopCommand),
     Rpop(RpopCommand),
+    Auth(AuthCommand),
+    AuthResponse(AuthResponseCommand),
 }
 
 impl Command for Say {
@@ -57,6 +92,8 @@ impl Command for Say {
             Self::Pass(_) => Verb::Pass,
             Self::Apop(_) => Verb::Apop,
             Self::Rpop(_) => Verb::Rpop,
+            Self::Auth(_) => Verb::Auth,
+            Self::AuthResponse(_) => Verb::AuthResponse,
         }
     }
 
@@ -72,6 +109,8 @@ impl Command for Say {
             Self::Pass(command) => command.encode(line),
             Self::Apop(command) => command.encode(line),
             Self::Rpop(command) => command.encode(line),
+            Self::Auth(command) => command.encode(line),
+            Self::AuthResponse(command) => command.encode(line),
         }
     }
 
@@ -114,8 +153,8 @@ impl Opening {
 impl Conversation for Opening {
     type Output = ();
 
-    fn next(&mut self, core: &mut Core, heard: Option<(Verb, Reply)>) -> Result<Next> {
-        let Some((verb, reply)) = heard else {
+    fn next(&mut self, core: &mut Core, heard: Heard) -> Result<Next> {
+        let Heard::Reply(verb, reply) = heard else {
             return match self.stage {
                 Stage::Handshake => self.capa(core),
                 _ => Ok(Next::Listen),
@@ -164,20 +203,20 @@ pub(crate) struct StartTls {
 impl Conversation for StartTls {
     type Output = Reply;
 
-    fn next(&mut self, core: &mut Core, heard: Option<(Verb, Reply)>) -> Result<Next> {
+    fn next(&mut self, core: &mut Core, heard: Heard) -> Result<Next> {
         match heard {
-            None if self.accepted.is_none() => Ok(Next::Say(Say::Stls)),
-            None if core.asks_capa() => Ok(Next::Say(Say::Capa)),
-            None => Ok(Next::Done),
-            Some((Verb::Capa, reply)) => {
+            Heard::Reply(Verb::Capa, reply) => {
                 core.learn_capabilities(reply)?;
                 Ok(Next::Done)
             }
-            Some((verb, reply)) if !reply.is_ok() => Err(stls_refused(verb, reply)),
-            Some((_, reply)) => {
+            Heard::Reply(verb, reply) if !reply.is_ok() => Err(stls_refused(verb, reply)),
+            Heard::Reply(_, reply) => {
                 self.accepted = Some(reply);
                 Ok(Next::Handshake)
             }
+            _ if self.accepted.is_none() => Ok(Next::Say(Say::Stls)),
+            _ if core.asks_capa() => Ok(Next::Say(Say::Capa)),
+            _ => Ok(Next::Done),
         }
     }
 

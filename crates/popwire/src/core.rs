@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use popwire_proto as proto;
-use proto::command::CapaCommand;
+use proto::command::{AuthResponseCommand, CapaCommand};
 use proto::listing::Capabilities;
+use proto::sasl::ChannelBinding;
 use proto::{Body, Command, End, IrregularEnd, Reply, State, Verb};
 
 use crate::error::{Kind, Policy, Refusal};
 use crate::login::{asks_for_patience, classify};
 use crate::timeouts::{Wait, Watch};
+use crate::tls::Established;
 use crate::trace::{Trace, TraceEvent};
 use crate::{Connector, Error, Farewell, Result, Security, TlsInfo};
 
@@ -19,12 +21,20 @@ pub(crate) struct Core {
     pub(crate) watch: Watch,
     pub(crate) trace: Trace,
     pub(crate) capabilities: Capabilities,
+    /// The server's name and port, as the caller knows them.
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    /// What a login may be bound to.
+    pub(crate) binding: Option<ChannelBinding>,
     greeting: Reply,
     tls: Option<TlsInfo>,
     security: Security,
     unverified_login: bool,
+    shows_certificate: bool,
     masked: Vec<String>,
     capa: bool,
+    /// A login has begun and not ended: either it goes on, or its caller gave it up.
+    pub(crate) in_login: bool,
 }
 
 /// Where the reader of a message stands.
@@ -46,12 +56,17 @@ impl Core {
             watch: Watch::new(connector.timeouts.clone()),
             trace: connector.trace.clone(),
             capabilities: Capabilities::default(),
+            host: connector.host.clone(),
+            port: connector.effective_port(),
+            binding: None,
             greeting: Reply::default(),
             tls: None,
             security: connector.security,
             unverified_login: connector.unverified_login,
+            shows_certificate: connector.tls.shows_certificate(),
             masked: connector.masked.clone(),
             capa: connector.capa,
+            in_login: false,
         }
     }
 
@@ -193,9 +208,10 @@ impl Core {
     }
 
     /// The TLS session is there. All that was learnt before it is forgotten, except the greeting.
-    pub(crate) fn tls_started(&mut self, info: TlsInfo) -> Result<()> {
+    pub(crate) fn tls_started(&mut self, established: Established) -> Result<()> {
         self.machine.tls_started()?;
-        self.tls = Some(info);
+        self.tls = Some(established.info);
+        self.binding = established.binding;
         self.capabilities = Capabilities::default();
         Ok(())
     }
@@ -220,6 +236,39 @@ impl Core {
         } else {
             Err(Error::new(Kind::Policy(Policy::LoginInTheClear)))
         }
+    }
+
+    /// Whether a token may go out over this connection: never without TLS, whatever the caller allows (RFC 7628 section 4).
+    pub(crate) fn check_may_send_token(&self) -> Result<()> {
+        if self.tls.is_some() || self.security == Security::ProtectedByCaller {
+            Ok(())
+        } else {
+            Err(Error::new(Kind::Policy(Policy::TokenInTheClear)))
+        }
+    }
+
+    /// Whether the server has seen, or could have seen, a certificate of ours.
+    pub(crate) fn check_shows_certificate(&self) -> Result<()> {
+        let shown = self.shows_certificate && self.tls.is_some();
+        if shown || self.security == Security::ProtectedByCaller {
+            Ok(())
+        } else {
+            Err(Error::configuration("EXTERNAL needs TLS with a client certificate, and there is none"))
+        }
+    }
+
+    pub(crate) fn begin_login(&mut self) {
+        self.in_login = true;
+    }
+
+    pub(crate) fn end_login(&mut self) {
+        self.in_login = false;
+    }
+
+    /// The line that ends an AUTH exchange, if a login was given up in the middle of one.
+    pub(crate) fn leave_login(&mut self) -> Option<AuthResponseCommand> {
+        let left = std::mem::take(&mut self.in_login) && self.machine.is_challenged();
+        left.then(|| AuthResponseCommand { response: "*".into() })
     }
 
     /// What the answer to QUIT, or its absence, says about the deletions.

@@ -1,10 +1,13 @@
 //! The one error type of the library: what failed, whether it may be tried again, and the server's own words.
 
+use std::time::Duration;
 use std::{fmt, io};
 
 use popwire_proto as proto;
+use proto::sasl;
 use proto::{IrregularEnd, OutOfOrder, Reply, ResponseCode, Verb};
 
+use crate::login::{Attempt, Method, Resume};
 use crate::timeouts::Wait;
 
 /// What went wrong.
@@ -53,6 +56,25 @@ pub(crate) enum Kind {
     Policy(Policy),
     IrregularEnd(IrregularEnd),
     Configuration(String),
+    /// A login that failed: what was tried, and what it comes to.
+    Login {
+        attempts: Vec<Attempt>,
+        cause: Error,
+        /// LOGIN-DELAY as the server announces it, in seconds.
+        login_delay: Option<u64>,
+        resume: Option<Resume>,
+    },
+    /// A mechanism could not go on, or must not.
+    Sasl {
+        method: Method,
+        error: sasl::Error,
+    },
+    /// The server offers no way to log in that is allowed.
+    NoMethod {
+        offered: String,
+    },
+    /// The caller's provider of passwords or tokens has none.
+    Provider(Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// What a `-ERR` means, as far as it can be told.
@@ -65,6 +87,8 @@ pub(crate) enum Refusal {
     Permanent,
     /// The server wants TLS before it listens to a login.
     TlsRequired,
+    /// The server does not take this way to log in; no credentials were looked at.
+    Mechanism,
     Other,
 }
 
@@ -103,6 +127,10 @@ pub(crate) enum Policy {
     LoginInTheClear,
     /// A name or password with 8-bit octets, where the server does not say that it takes them.
     Utf8NotAnnounced,
+    /// A token without TLS, which nothing allows.
+    TokenInTheClear,
+    /// A password that was to go out in Latin-1 and has other characters.
+    NotLatin1,
 }
 
 impl Error {
@@ -145,6 +173,12 @@ impl Error {
         self.refusal() == Some(Refusal::Authentication)
     }
 
+    /// The server does not take this way to log in. The credentials were not looked at.
+    #[must_use]
+    pub fn is_method_refused(&self) -> bool {
+        self.refusal() == Some(Refusal::Mechanism)
+    }
+
     /// The maildrop is locked by another session (`[IN-USE]`). The credentials were right.
     #[must_use]
     pub fn is_in_use(&self) -> bool {
@@ -179,7 +213,7 @@ impl Error {
     /// The server said `-ERR` to a command. Unless the connection ended, the session can go on.
     #[must_use]
     pub fn is_refused(&self) -> bool {
-        matches!(*self.0, Kind::Refused { .. })
+        matches!(self.kind(), Kind::Refused { .. })
     }
 
     /// TLS could not be set up, or the server is not the one it should be. Nothing secret was sent.
@@ -191,8 +225,8 @@ impl Error {
     /// What is wrong with TLS, if that is the trouble.
     #[must_use]
     pub fn tls_problem(&self) -> Option<TlsProblem> {
-        match *self.0 {
-            Kind::Tls { problem, .. } => Some(problem),
+        match self.kind() {
+            Kind::Tls { problem, .. } => Some(*problem),
             _ => None,
         }
     }
@@ -200,13 +234,13 @@ impl Error {
     /// A deadline passed.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
-        matches!(*self.0, Kind::Timeout(_))
+        matches!(self.kind(), Kind::Timeout(_))
     }
 
     /// The other side does not keep to the protocol. [`Error::is_closed`] is not among these.
     #[must_use]
     pub fn is_protocol(&self) -> bool {
-        match &*self.0 {
+        match self.kind() {
             Kind::Protocol(error) => !matches!(
                 error,
                 proto::Error::Argument(_)
@@ -223,35 +257,80 @@ impl Error {
     /// The connection could not be made, or broke.
     #[must_use]
     pub fn is_io(&self) -> bool {
-        matches!(*self.0, Kind::Io { .. }) || self.is_closed()
+        matches!(self.kind(), Kind::Io { .. }) || self.is_closed()
     }
 
     /// The writer that a message was copied to failed. The session goes on: the rest of the message is skipped before the
     /// next command.
     #[must_use]
     pub fn is_writer(&self) -> bool {
-        matches!(*self.0, Kind::Writer(_))
+        matches!(self.kind(), Kind::Writer(_))
     }
 
     /// The server ended the connection before it had answered. A message that was being read is not complete.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        matches!(&*self.0, Kind::Protocol(proto::Error::Closed { .. } | proto::Error::ServerClosing(_)))
+        matches!(self.kind(), Kind::Protocol(proto::Error::Closed { .. } | proto::Error::ServerClosing(_)))
     }
 
     /// An argument or the moment was wrong. Nothing was sent, and the session is as it was.
     #[must_use]
     pub fn is_misuse(&self) -> bool {
-        matches!(
-            &*self.0,
-            Kind::Protocol(proto::Error::Argument(_) | proto::Error::OutOfOrder(_)) | Kind::Configuration(_)
-        )
+        match self.kind() {
+            Kind::Protocol(proto::Error::Argument(_) | proto::Error::OutOfOrder(_))
+            | Kind::Configuration(_) => true,
+            Kind::Sasl { error, .. } => error.is_credentials(),
+            _ => false,
+        }
     }
 
     /// A rule of safety on this side forbade the step, such as a password in the clear. Nothing was sent.
     #[must_use]
     pub fn is_policy(&self) -> bool {
-        matches!(*self.0, Kind::Policy(_))
+        matches!(self.kind(), Kind::Policy(_) | Kind::NoMethod { .. })
+    }
+
+    /// The server offers no way to log in that is allowed and that the credentials fit; the text says what it offers.
+    /// Nothing was sent.
+    #[must_use]
+    pub fn is_no_method(&self) -> bool {
+        matches!(self.kind(), Kind::NoMethod { .. })
+    }
+
+    /// The server failed to prove what it has to prove within the login, or tried to have its way without: it does not
+    /// know the password, or somebody stands in between. The session is over; nothing else was sent.
+    #[must_use]
+    pub fn is_server_untrusted(&self) -> bool {
+        match self.kind() {
+            Kind::Sasl { error, .. } => error.is_server_untrusted(),
+            Kind::Protocol(error) => matches!(error, proto::Error::ServerUntrusted(_)),
+            _ => false,
+        }
+    }
+
+    /// The caller's provider of passwords or tokens had none to give; its error is the [`source`](std::error::Error::source).
+    #[must_use]
+    pub fn is_provider(&self) -> bool {
+        matches!(self.kind(), Kind::Provider(_))
+    }
+
+    /// What a login tried, in order, with the server's own words. Empty if the error is about something else, or if
+    /// nothing was tried.
+    #[must_use]
+    pub fn attempts(&self) -> &[Attempt] {
+        match &*self.0 {
+            Kind::Login { attempts, .. } => attempts,
+            _ => &[],
+        }
+    }
+
+    /// The mechanism's own error, if it was one that made the login fail.
+    #[must_use]
+    pub fn sasl(&self) -> Option<&sasl::Error> {
+        match self.kind() {
+            Kind::Sasl { error, .. } | Kind::Protocol(proto::Error::ServerUntrusted(error)) => Some(error),
+            _ => None,
+        }
     }
 
     /// The message was read, but its end has not the form that ends a message: it may have been cut short. Keep it if
@@ -264,8 +343,8 @@ impl Error {
     /// The form of an end that is no regular one.
     #[must_use]
     pub fn irregular_end(&self) -> Option<IrregularEnd> {
-        match *self.0 {
-            Kind::IrregularEnd(kind) => Some(kind),
+        match self.kind() {
+            Kind::IrregularEnd(kind) => Some(*kind),
             _ => None,
         }
     }
@@ -276,10 +355,30 @@ impl Error {
         self.is_temporary() || self.is_io() || self.is_timeout()
     }
 
+    /// After how long a time the same attempt makes sense, if it does at all: what the server announces as LOGIN-DELAY (RFC
+    /// 2449 section 6.5), and where it says no number, five minutes after a login that came too soon and one minute after
+    /// all else. It is the least time; who fails again should wait longer.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        if !self.is_retryable() {
+            return None;
+        }
+        let announced = match &*self.0 {
+            Kind::Login { login_delay, .. } => login_delay.map(Duration::from_secs),
+            _ => None,
+        };
+        let least = Duration::from_secs(if self.is_login_delay() { 300 } else { 60 });
+        Some(match announced {
+            Some(announced) if self.is_login_delay() => announced,
+            Some(announced) => announced.max(least),
+            None => least,
+        })
+    }
+
     /// The server's reply, if it was one that failed.
     #[must_use]
     pub fn reply(&self) -> Option<&Reply> {
-        match &*self.0 {
+        match self.kind() {
             Kind::Refused { reply, .. } => Some(reply),
             _ => None,
         }
@@ -288,28 +387,45 @@ impl Error {
     /// The protocol error, if it is one.
     #[must_use]
     pub fn protocol(&self) -> Option<&proto::Error> {
-        match &*self.0 {
+        match self.kind() {
             Kind::Protocol(error) => Some(error),
             _ => None,
         }
     }
 
+    /// How a login may go on over a new connection.
+    pub(crate) fn resume(&self) -> Option<(&[Attempt], Resume)> {
+        match &*self.0 {
+            Kind::Login { attempts, resume, .. } => Some((attempts, resume.clone()?)),
+            _ => None,
+        }
+    }
+
+    /// What it is, also where a login is told with all that was tried.
+    fn kind(&self) -> &Kind {
+        match &*self.0 {
+            Kind::Login { cause, .. } => cause.kind(),
+            other => other,
+        }
+    }
+
     fn refusal(&self) -> Option<Refusal> {
-        match *self.0 {
-            Kind::Refused { refusal, .. } => Some(refusal),
+        match self.kind() {
+            Kind::Refused { refusal, .. } => Some(*refusal),
             _ => None,
         }
     }
 
     fn io_kind(&self) -> io::ErrorKind {
-        match &*self.0 {
+        match self.kind() {
             Kind::Io { source, .. } | Kind::Writer(source) => source.kind(),
             Kind::Timeout(_) => io::ErrorKind::TimedOut,
             Kind::Protocol(proto::Error::Closed { .. }) => io::ErrorKind::UnexpectedEof,
             Kind::Protocol(proto::Error::Argument(_) | proto::Error::OutOfOrder(_))
             | Kind::Configuration(_) => io::ErrorKind::InvalidInput,
             Kind::Protocol(_) | Kind::IrregularEnd(_) => io::ErrorKind::InvalidData,
-            Kind::Refused { .. } | Kind::Tls { .. } | Kind::Policy(_) => io::ErrorKind::Other,
+            Kind::Sasl { error, .. } if error.is_credentials() => io::ErrorKind::InvalidInput,
+            _ => io::ErrorKind::Other,
         }
     }
 }
@@ -324,6 +440,7 @@ impl fmt::Display for Error {
                     Refusal::InUse => f.write_str("the maildrop is in use by another session")?,
                     Refusal::LoginDelay => f.write_str("the last login was too short a time ago")?,
                     Refusal::TlsRequired => f.write_str("the server wants TLS before a login")?,
+                    Refusal::Mechanism => f.write_str("the server does not take this way to log in")?,
                     _ => write!(f, "the server refused {verb}")?,
                 }
                 write!(f, ": {reply}")
@@ -342,6 +459,12 @@ impl fmt::Display for Error {
             Kind::Policy(Policy::LoginInTheClear) => f.write_str(
                 "the connection has no verified TLS, so the login was not sent; use TLS, or allow it in as many words",
             ),
+            Kind::Policy(Policy::TokenInTheClear) => {
+                f.write_str("a token may go out over TLS only, and there is none; nothing was sent")
+            }
+            Kind::Policy(Policy::NotLatin1) => {
+                f.write_str("the password has characters that Latin-1 has not; nothing was sent")
+            }
             Kind::Policy(Policy::Utf8NotAnnounced) => f.write_str(
                 "the user name or password is not ASCII and the server does not announce UTF8 USER; nothing was sent",
             ),
@@ -349,7 +472,32 @@ impl fmt::Display for Error {
                 f.write_str("the message did not end as messages end; it may have been cut short")
             }
             Kind::Configuration(text) => f.write_str(text),
+            Kind::Login { attempts, cause, .. } => {
+                cause.fmt(f)?;
+                show_attempts(attempts, f)
+            }
+            Kind::Sasl { method, error } => write!(f, "the login by {method} failed: {error}"),
+            Kind::NoMethod { offered } if offered.is_empty() => {
+                f.write_str("the server announces no way to log in that can be used; nothing was sent")
+            }
+            Kind::NoMethod { offered } => write!(
+                f,
+                "the server offers no way to log in that is allowed; it has {}; nothing was sent",
+                proto::Text::from(offered.as_str())
+            ),
+            Kind::Provider(error) => write!(f, "there is no password or token to log in with: {error}"),
         }
+    }
+}
+
+/// What a login tried, where the error alone does not say it.
+fn show_attempts(attempts: &[Attempt], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match attempts {
+        [] => Ok(()),
+        [only] => only.show_details(f),
+        several => several.iter().enumerate().try_for_each(|(nth, attempt)| {
+            write!(f, "{}{attempt}", if nth == 0 { "; tried " } else { ", " })
+        }),
     }
 }
 
@@ -361,10 +509,12 @@ impl fmt::Debug for Error {
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match &*self.0 {
+        match self.kind() {
             Kind::Protocol(error) => Some(error),
             Kind::Io { source, .. } | Kind::Writer(source) => Some(source),
             Kind::Tls { source, .. } => source.as_deref().map(|source| source as _),
+            Kind::Sasl { error, .. } => Some(error),
+            Kind::Provider(error) => Some(&**error),
             _ => None,
         }
     }

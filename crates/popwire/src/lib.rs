@@ -36,6 +36,8 @@
 #![cfg_attr(not(all(feature = "_tls", any(feature = "blocking", feature = "tokio"))), allow(dead_code))]
 #![cfg_attr(not(any(feature = "blocking", feature = "tokio")), allow(unused_imports, unused_macros))]
 
+#[cfg(feature = "_tls")]
+mod binding;
 #[cfg(feature = "blocking")]
 pub mod blocking;
 mod collect;
@@ -56,11 +58,12 @@ mod url;
 pub use connector::{Connector, Security};
 pub use error::{Error, Result, TlsProblem};
 pub use farewell::Farewell;
-pub use login::Login;
+pub use login::{Ask, Attempt, Login, Method};
 pub use popwire_proto::listing::{
     Capabilities, Capability, Expire, Languages, LastAccessed, Mechanisms, OneScan, OneUniqueId, Scan,
     ScanListing, Stat, UniqueId, UniqueIds,
 };
+pub use popwire_proto::sasl::{Iterations, Mechanism, OAuthFailure};
 pub use popwire_proto::{
     IrregularEnd, Leniencies, Limits, MessageNumber, Reply, ResponseCode, Secret, State, Status, Submitted,
     Text,

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use popwire_proto::Secret;
+use popwire_proto::sasl::ChannelBinding;
 
 use crate::{Error, Result};
 
@@ -38,6 +39,13 @@ pub struct TlsInfo {
     /// Whether the server's identity was verified: false only after
     /// [`Tls::dangerous_accept_any_certificate`].
     pub verified: bool,
+}
+
+/// A TLS session as the login needs to know it.
+pub(crate) struct Established {
+    pub(crate) info: TlsInfo,
+    /// What a mechanism may be bound to.
+    pub(crate) binding: Option<ChannelBinding>,
 }
 
 #[derive(Clone, Default)]
@@ -102,6 +110,10 @@ impl Tls {
         Ok(self)
     }
 
+    pub(crate) fn shows_certificate(&self) -> bool {
+        self.client.is_some()
+    }
+
     /// Expects this name in the server's certificate, and sends it as SNI, instead of the host's.
     #[must_use]
     pub fn with_server_name(mut self, name: impl Into<String>) -> Self {
@@ -134,7 +146,7 @@ pub(crate) use imp::problem;
 #[cfg(not(feature = "_tls"))]
 pub(crate) use imp::without_tls;
 #[cfg(feature = "_tls")]
-pub(crate) use imp::{client_config, info, server_name};
+pub(crate) use imp::{client_config, established, server_name};
 
 #[cfg(not(feature = "_tls"))]
 mod imp {
@@ -174,12 +186,13 @@ mod imp {
     use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
     use rustls::server::ParsedCertificate;
     use rustls::{
-        AlertDescription, CertificateError, ClientConfig, CommonState, DigitallySignedStruct, RootCertStore,
-        SignatureScheme,
+        AlertDescription, CertificateError, ClientConfig, ClientConnection, CommonState,
+        DigitallySignedStruct, RootCertStore, SignatureScheme,
     };
     use sha2::{Digest, Sha256};
 
-    use super::{Error, Result, Tls, TlsInfo, Trust};
+    use super::{Error, Established, Result, Tls, TlsInfo, Trust};
+    use crate::binding::channel_binding;
     use crate::error::{Kind, TlsProblem};
 
     /// The configuration for rustls, built afresh: it is cheap beside a handshake, and the roots may have changed.
@@ -239,7 +252,11 @@ mod imp {
             .map_err(|_| Error::configuration(format!("{name:?} is no name that a certificate can have")))
     }
 
-    pub(crate) fn info(tls: &Tls, session: &CommonState) -> TlsInfo {
+    pub(crate) fn established(tls: &Tls, session: &ClientConnection) -> Established {
+        Established { info: info(tls, session), binding: channel_binding(session) }
+    }
+
+    fn info(tls: &Tls, session: &CommonState) -> TlsInfo {
         TlsInfo {
             version: session.protocol_version().map(|version| format!("{version:?}")).unwrap_or_default(),
             cipher_suite: session

@@ -60,7 +60,7 @@ impl Client {
     /// [`is_io`](crate::Error::is_io), [`is_timeout`](crate::Error::is_timeout),
     /// [`is_tls`](crate::Error::is_tls), [`is_protocol`](crate::Error::is_protocol); or the server's refusal to serve.
     pub fn connect(connector: &Connector) -> Result<Self> {
-        Self::open(Pump::connect(connector)?, connector)
+        Self::start(Pump::connect(connector)?, connector)
     }
 
     /// Opens a session over a stream of the caller's: a tunnel, a Unix socket, a TLS session of his own. TLS is done
@@ -70,21 +70,40 @@ impl Client {
     ///
     /// As [`connect`](Self::connect).
     pub fn over(stream: impl Transport + 'static, connector: &Connector) -> Result<Self> {
-        Self::open(Pump::over(Box::new(stream), connector)?, connector)
+        Self::start(Pump::over(Box::new(stream), connector)?, connector)
     }
 
-    fn open(mut pump: Pump, connector: &Connector) -> Result<Self> {
+    fn start(mut pump: Pump, connector: &Connector) -> Result<Self> {
         pump.converse(Opening::new(connector.security))?;
         Ok(Self { pump })
     }
 
-    /// Logs in, and asks for the capabilities again.
+    /// Connects and logs in. If a server closes the connection over a way to log in that it does not take, this goes on
+    /// over a new connection with the next way; [`login`](Self::login) cannot.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect) and [`login`](Self::login).
+    pub fn connect_and_login(connector: &Connector, login: &Login) -> Result<Self> {
+        let mut login = login.clone().ask(connector.host())?;
+        loop {
+            let mut client = Self::connect(connector)?;
+            match client.login(&login) {
+                Ok(_) => return Ok(client),
+                Err(error) => login = login.after(&error).ok_or(error)?,
+            }
+        }
+    }
+
+    /// Logs in by the strongest way that the server offers and the login allows, and asks for the capabilities again.
     ///
     /// # Errors
     ///
     /// [`is_authentication`](crate::Error::is_authentication), [`is_in_use`](crate::Error::is_in_use) and the other
-    /// predicates tell a wrong password from a server that is busy. [`is_policy`](crate::Error::is_policy): nothing
-    /// was sent, since the connection has no verified TLS.
+    /// predicates tell a wrong password from a server that is busy; [`attempts`](crate::Error::attempts) tells what was
+    /// tried. [`is_policy`](crate::Error::is_policy): nothing was sent, since the connection has no verified TLS, or the
+    /// server offers no way that is allowed. [`is_server_untrusted`](crate::Error::is_server_untrusted): the server does
+    /// not know the password itself.
     pub fn login(&mut self, login: &Login) -> Result<Reply> {
         self.pump.converse(LoggingIn::new(login))
     }

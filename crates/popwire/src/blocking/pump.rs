@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use popwire_proto::{Command, Reply};
 
 use super::stream::{Stream, Transport, connect};
-use crate::conversation::{Conversation, Next};
+use crate::conversation::{Conversation, Heard, Next};
 use crate::core::Core;
 use crate::tls::problem;
 use crate::{Connector, Error, Result, Security};
@@ -56,6 +56,12 @@ impl Pump {
 
     /// A command and its reply, negative or not.
     pub(super) fn exchange<C: Command>(&mut self, command: &C) -> Result<Reply> {
+        self.leave_login()?;
+        self.say(command)
+    }
+
+    /// The same within a conversation, or within what is left of one.
+    fn say<C: Command>(&mut self, command: &C) -> Result<Reply> {
         self.settle()?;
         self.overhear()?;
         self.core.submit(command, self.now())?;
@@ -65,17 +71,17 @@ impl Pump {
 
     /// Goes through a conversation.
     pub(super) fn converse<C: Conversation>(&mut self, mut conversation: C) -> Result<C::Output> {
-        let mut heard = None;
+        self.leave_login()?;
+        let mut heard = Heard::Nothing;
         loop {
-            heard = match conversation.next(&mut self.core, heard.take())? {
-                Next::Say(command) => Some((command.verb(), self.exchange(&command)?)),
-                Next::Listen => Some((popwire_proto::Verb::Greeting, self.reply()?)),
-                Next::Handshake => {
-                    self.handshake()?;
-                    None
-                }
+            let step = match conversation.next(&mut self.core, heard)? {
+                Next::Say(command) => self.say(&command).map(|reply| Heard::Reply(command.verb(), reply)),
+                Next::Listen => self.reply().map(|reply| Heard::Reply(popwire_proto::Verb::Greeting, reply)),
+                Next::Handshake => self.handshake().map(|()| Heard::Nothing),
+                Next::Work(work) => Ok(Heard::Worked(work.run())),
                 Next::Done => break,
             };
+            heard = step.map_err(|error| conversation.failed(&mut self.core, error))?;
         }
         conversation.output().ok_or_else(|| Error::configuration("a conversation ended without a result"))
     }
@@ -115,6 +121,17 @@ impl Pump {
             self.flush()?;
             while !self.core.machine.settle()? {
                 self.fill()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes back an AUTH exchange that a login left open when its caller gave it up.
+    fn leave_login(&mut self) -> Result<()> {
+        if self.core.in_login {
+            self.settle()?;
+            if let Some(cancel) = self.core.leave_login() {
+                self.say(&cancel)?;
             }
         }
         Ok(())
@@ -163,7 +180,7 @@ impl Pump {
     fn handshake(&mut self) -> Result<()> {
         self.stream.set_deadline(self.epoch + self.connector.timeouts.until_handshaken(self.now()));
         match self.stream.handshake(&self.connector) {
-            Ok(info) => self.core.tls_started(info),
+            Ok(established) => self.core.tls_started(established),
             Err(e) => Err(self.core.lost(e)),
         }
     }

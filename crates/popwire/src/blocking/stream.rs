@@ -8,7 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::timeouts::Wait;
-use crate::{Connector, Error, Result, TlsInfo};
+use crate::tls::Established;
+use crate::{Connector, Error, Result};
 
 /// A stream that a session can run over. `set_timeout` bounds the next reads and writes, so that no wait is for ever; a
 /// stream that cannot do this may ignore it and must not block for ever by itself.
@@ -194,7 +195,7 @@ impl Stream {
 
 #[cfg(not(feature = "_tls"))]
 impl Stream {
-    pub(super) fn handshake(&mut self, _: &Connector) -> Result<TlsInfo> {
+    pub(super) fn handshake(&mut self, _: &Connector) -> Result<Established> {
         Err(crate::tls::without_tls())
     }
 }
@@ -202,7 +203,7 @@ impl Stream {
 #[cfg(feature = "_tls")]
 impl Stream {
     /// The TLS handshake, over what was a plain connection.
-    pub(super) fn handshake(&mut self, connector: &Connector) -> Result<TlsInfo> {
+    pub(super) fn handshake(&mut self, connector: &Connector) -> Result<Established> {
         use crate::tls;
         let config = tls::client_config(&connector.tls)?;
         let name = tls::server_name(&connector.tls, &connector.host)?;
@@ -223,7 +224,7 @@ impl Stream {
             }
         }
         let Link::Tls(tls) = &self.link else { return Err(popwire_proto::OutOfOrder::TlsActive.into()) };
-        Ok(tls::info(&connector.tls, &tls.session))
+        Ok(tls::established(&connector.tls, &tls.session))
     }
 
     fn shake_hands(&mut self) -> io::Result<()> {

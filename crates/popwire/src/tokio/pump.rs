@@ -13,7 +13,7 @@ use tokio::io::ReadBuf;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::stream::{Stream, Transport, connect};
-use crate::conversation::{Conversation, Next};
+use crate::conversation::{Conversation, Heard, Next};
 use crate::core::Core;
 use crate::tls::problem;
 use crate::{Connector, Error, Result, Security};
@@ -68,6 +68,12 @@ impl Pump {
 
     /// A command and its reply, negative or not.
     pub(super) async fn exchange<C: Command>(&mut self, command: &C) -> Result<Reply> {
+        self.leave_login().await?;
+        self.say(command).await
+    }
+
+    /// The same within a conversation, or within what is left of one.
+    async fn say<C: Command>(&mut self, command: &C) -> Result<Reply> {
         self.settle().await?;
         poll_fn(|cx| self.poll_overhear(cx)).await?;
         self.core.submit(command, self.epoch.elapsed())?;
@@ -78,17 +84,21 @@ impl Pump {
 
     /// Goes through a conversation.
     pub(super) async fn converse<C: Conversation>(&mut self, mut conversation: C) -> Result<C::Output> {
-        let mut heard = None;
+        self.leave_login().await?;
+        let mut heard = Heard::Nothing;
         loop {
-            heard = match conversation.next(&mut self.core, heard.take())? {
-                Next::Say(command) => Some((command.verb(), self.exchange(&command).await?)),
-                Next::Listen => Some((popwire_proto::Verb::Greeting, self.reply().await?)),
-                Next::Handshake => {
-                    self.handshake().await?;
-                    None
+            let step = match conversation.next(&mut self.core, heard)? {
+                Next::Say(command) => {
+                    self.say(&command).await.map(|reply| Heard::Reply(command.verb(), reply))
                 }
+                Next::Listen => {
+                    self.reply().await.map(|reply| Heard::Reply(popwire_proto::Verb::Greeting, reply))
+                }
+                Next::Handshake => self.handshake().await.map(|()| Heard::Nothing),
+                Next::Work(work) => elsewhere(|| work.run()).await.map(Heard::Worked),
                 Next::Done => break,
             };
+            heard = step.map_err(|error| conversation.failed(&mut self.core, error))?;
         }
         conversation.output().ok_or_else(|| Error::configuration("a conversation ended without a result"))
     }
@@ -126,6 +136,17 @@ impl Pump {
             self.flush().await?;
             while !self.core.machine.settle()? {
                 poll_fn(|cx| self.poll_fill(cx)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes back an AUTH exchange that a login left open when its caller gave it up.
+    async fn leave_login(&mut self) -> Result<()> {
+        if self.core.in_login {
+            self.settle().await?;
+            if let Some(cancel) = self.core.leave_login() {
+                self.say(&cancel).await?;
             }
         }
         Ok(())
@@ -206,9 +227,18 @@ impl Pump {
     async fn handshake(&mut self) -> Result<()> {
         let until = self.epoch + self.connector.timeouts.until_handshaken(self.now());
         match self.stream.handshake(&self.connector, until).await {
-            Ok(info) => self.core.tls_started(info),
+            Ok(established) => self.core.tls_started(established),
             Err(e) => Err(self.core.lost(e)),
         }
+    }
+}
+
+/// On a thread that may block, so that the runtime's other tasks go on.
+pub(super) async fn elsewhere<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => Ok(done),
+        Err(e) if e.is_panic() => std::panic::resume_unwind(e.into_panic()),
+        Err(e) => Err(Error::io("working on the login", e.into())),
     }
 }
 

@@ -10,7 +10,8 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout_at};
 
 use crate::timeouts::Wait;
-use crate::{Connector, Error, Result, TlsInfo};
+use crate::tls::Established;
+use crate::{Connector, Error, Result};
 
 /// A stream that a session can run over: any that reads and writes.
 pub trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -78,13 +79,13 @@ impl Stream {
     }
 
     #[cfg(not(feature = "_tls"))]
-    pub(super) async fn handshake(&mut self, _: &Connector, _: Instant) -> Result<TlsInfo> {
+    pub(super) async fn handshake(&mut self, _: &Connector, _: Instant) -> Result<Established> {
         Err(crate::tls::without_tls())
     }
 
     /// The TLS handshake, over what was a plain connection.
     #[cfg(feature = "_tls")]
-    pub(super) async fn handshake(&mut self, connector: &Connector, until: Instant) -> Result<TlsInfo> {
+    pub(super) async fn handshake(&mut self, connector: &Connector, until: Instant) -> Result<Established> {
         use crate::tls;
         let config = tls::client_config(&connector.tls)?;
         let name = tls::server_name(&connector.tls, &connector.host)?;
@@ -96,9 +97,9 @@ impl Stream {
             .await
             .map_err(|_| Error::timeout(Wait::Tls))?
             .map_err(|e| tls::problem("the TLS handshake", e))?;
-        let info = tls::info(&connector.tls, stream.get_ref().1);
+        let established = tls::established(&connector.tls, stream.get_ref().1);
         *self = Self::Tls(Box::new(stream));
-        Ok(info)
+        Ok(established)
     }
 }
 

@@ -158,7 +158,7 @@ case! {
 
     fn p_080_capabilities_are_asked_again_after_the_login_and_replaced() {
         let server = alice()
-            .capability_lines(["USER", "SASL PLAIN", "STLS", "X-BEFORE"], ["PIPELINING", "UIDL"])
+            .capability_lines(["USER", "SASL X-OWN", "STLS", "X-BEFORE"], ["PIPELINING", "UIDL"])
             .start()
             .unwrap();
         let mut client = go!(Client::connect(&tls(&server))).unwrap();
@@ -171,7 +171,7 @@ case! {
 
     fn p_080_q_002_a_capa_refused_after_the_login_keeps_what_was_known() {
         let server = alice()
-            .capability_lines(["USER", "SASL PLAIN", "TOP", "UIDL"], [""; 0])
+            .capability_lines(["USER", "SASL X-OWN", "TOP", "UIDL"], [""; 0])
             .script("CAPA", Answer::raw("-ERR\r\n").nth(2))
             .start()
             .unwrap();

@@ -32,6 +32,7 @@ macro_rules! themes {
             waiting: "waiting.rs",
             rescue: "rescue.rs",
             login: "login.rs",
+            mechanisms: "mechanisms.rs",
             refusals: "refusals.rs",
         }
     };

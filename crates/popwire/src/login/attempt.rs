@@ -1,0 +1,78 @@
+//! What was tried, and how it ended.
+
+use std::fmt;
+
+use popwire_proto::Reply;
+use popwire_proto::sasl::{self, OAuthFailure};
+
+use super::Method;
+
+/// One attempt of a login, as [`Error::attempts`](crate::Error::attempts) has it. No secret is in it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Attempt {
+    /// The way that was tried.
+    pub method: Method,
+    /// The server's answer, if it was a refusal.
+    pub reply: Option<Reply>,
+    /// What went wrong within the mechanism.
+    pub error: Option<sasl::Error>,
+    /// What the server said of the token.
+    pub oauth: Option<OAuthFailure>,
+    /// How many octets the token has, if it was one. Exchange Online takes no line of more than 4096, which is about 3000
+    /// octets of token.
+    pub token_octets: Option<usize>,
+    /// Whether the server closed the connection instead of an answer.
+    pub closed: bool,
+}
+
+/// From here on a token, in base64 and with what stands around it, is longer than a line of 4096 octets.
+const LONG_TOKEN: usize = 2900;
+
+/// How a login may go on over a new connection.
+#[derive(Clone, Debug)]
+pub(crate) enum Resume {
+    /// By the ways that are left.
+    Avoiding(Vec<Method>),
+    /// With the same, but the response on a line of its own.
+    WithoutInitialResponse,
+}
+
+impl Attempt {
+    pub(super) fn new(method: Method) -> Self {
+        Self { method, reply: None, error: None, oauth: None, token_octets: None, closed: false }
+    }
+
+    /// Whether a token was shown.
+    #[must_use]
+    pub fn is_token(&self) -> bool {
+        self.token_octets.is_some()
+    }
+
+    /// What is known beyond the server's own line.
+    pub(crate) fn show_details(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(failure) = &self.oauth {
+            write!(f, " (of the token it says: {})", failure.text)?;
+        }
+        match self.token_octets {
+            Some(octets) if octets > LONG_TOKEN => write!(
+                f,
+                " (the token has {octets} octets; some servers take no line of more than 4096, so ask for fewer scopes)"
+            ),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.method)?;
+        match (&self.error, &self.reply) {
+            (Some(error), _) => error.fmt(f)?,
+            (None, Some(reply)) => reply.fmt(f)?,
+            (None, None) if self.closed => f.write_str("the server closed the connection")?,
+            (None, None) => f.write_str("no answer")?,
+        }
+        self.show_details(f)
+    }
+}

@@ -1,0 +1,89 @@
+// Every mechanism logs in: against the real Dovecot, over each kind of connection.
+
+use popwire::{Connector, Login, Mechanism, Method, Security, State, Tls};
+use popwire_interop::dovecot::{Dovecot, Mail, Options};
+
+const DOVECOTS: &str = "s3cret pass";
+
+/// Plain, TLS, STLS.
+const CHANNELS: [Security; 3] = [Security::Plain, Security::Tls, Security::Stls];
+
+fn dovecot() -> Dovecot {
+    Dovecot::start(&Options { alice: Mail::Messages(vec![b"Subject: 1\n\nhello\n".to_vec()]), ..Options::default() })
+        .unwrap()
+}
+
+fn read(path: std::path::PathBuf) -> Vec<u8> {
+    std::fs::read(path).unwrap()
+}
+
+/// A connector to Dovecot; without TLS it may log in all the same.
+fn to(dovecot: &Dovecot, security: Security) -> Connector {
+    let tls = Tls::new().with_root_certificates(&read(dovecot.ca())).unwrap();
+    let port = if security == Security::Tls { dovecot.tls_port } else { dovecot.port };
+    let connector = Connector::new(dovecot.host.clone()).port(port).security(security).tls(tls);
+    if security == Security::Plain { connector.dangerous_login_without_verified_tls() } else { connector }
+}
+
+helper! {
+    /// Logs in, reads the mail, and leaves.
+    fn gets_in(connector: &Connector, login: &Login, messages: u64) {
+        let what = format!("{login:?}");
+        let mut client = go!(Client::connect(connector)).unwrap();
+        let reply = go!(client.login(login)).unwrap_or_else(|e| panic!("{what}: {e}"));
+        assert!(reply.is_ok() && client.state() == State::Transaction, "{what}");
+        assert_eq!(go!(client.stat()).unwrap().messages, messages, "{what}");
+        assert!(go!(client.quit()).is_committed(), "{what}");
+    }
+}
+
+case! {
+    fn dovecot_takes_every_password_mechanism() {
+        let dovecot = dovecot();
+        for security in CHANNELS {
+            let connector = to(&dovecot, security);
+            for mechanism in [
+                Mechanism::Plain,
+                Mechanism::Login,
+                Mechanism::CramMd5,
+                Mechanism::DigestMd5,
+                Mechanism::ScramSha1,
+                Mechanism::ScramSha256,
+            ] {
+                go!(gets_in(&connector, &Login::password("alice", DOVECOTS).methods([mechanism]), 1));
+            }
+            for method in [Method::UserPass, Method::Apop] {
+                go!(gets_in(&connector, &Login::password("alice", DOVECOTS).methods([method]), 1));
+            }
+        }
+    }
+
+    fn dovecot_takes_tokens_and_we_give_them_over_tls_only() {
+        let dovecot = dovecot();
+        for token in [dovecot.token(), dovecot.token_rsa()] {
+            for mechanism in [Mechanism::OAuthBearer, Mechanism::XOAuth2] {
+                let login = Login::token("alice", token).methods([mechanism]);
+                for security in [Security::Tls, Security::Stls] {
+                    go!(gets_in(&to(&dovecot, security), &login, 1));
+                }
+                let mut client = go!(Client::connect(&to(&dovecot, Security::Plain))).unwrap();
+                assert!(go!(client.login(&login)).unwrap_err().is_policy());
+            }
+        }
+    }
+
+    fn dovecot_takes_a_certificate_and_nobody_in_particular() {
+        let dovecot = dovecot();
+        let certificate = (read(dovecot.client_cert()), read(dovecot.client_key()));
+        for security in [Security::Tls, Security::Stls] {
+            let tls = Tls::new().with_root_certificates(&read(dovecot.ca())).unwrap();
+            let tls = tls.with_client_certificate(&certificate.0, certificate.1.clone()).unwrap();
+            let connector = to(&dovecot, security).tls(tls);
+            go!(gets_in(&connector, &Login::external().acting_as("alice"), 1));
+            go!(gets_in(&connector, &Login::external(), 1));
+        }
+        for security in CHANNELS {
+            go!(gets_in(&to(&dovecot, security), &Login::anonymous("somebody"), 0));
+        }
+    }
+}
