@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use popwire::{Mechanism, Method};
 
 /// A mail retriever for POP3 that loses nothing and changes nothing
 ///
@@ -117,12 +118,24 @@ pub(crate) struct ConnectArgs {
     #[arg(long, value_name = "CMD", help_heading = "Sign-in", group = "source")]
     pub(crate) password_command: Option<OsString>,
 
-    /// Sign in by APOP
+    /// Take an OAuth 2 access token from the first line that this shell command prints
     ///
-    /// APOP sends a digest instead of the password. It is old and weak, and adds nothing under TLS; some servers want
-    /// nothing else.
+    /// The command runs before the connection is made. If the server refuses the token, it runs once more, with what the
+    /// server said in the environment variable POPWIRE_TOKEN_REFUSED, and may print another. Tokens go out over TLS only.
+    #[arg(long, value_name = "CMD", help_heading = "Sign-in", group = "source")]
+    pub(crate) oauth_token_command: Option<OsString>,
+
+    /// Sign in by this mechanism, and by no other; given more than once, by the first that the server offers
+    ///
+    /// Without it, the strongest that the server offers is taken: SCRAM bound to the TLS session, SCRAM, PLAIN, USER,
+    /// LOGIN; for tokens OAUTHBEARER or XOAUTH2. By name only: APOP, CRAM-MD5, DIGEST-MD5, NTLM, which are weak;
+    /// EXTERNAL, for a client certificate; GSSAPI, for a Kerberos ticket; ANONYMOUS.
+    #[arg(long, value_name = "MECH", help_heading = "Sign-in", value_parser = method)]
+    pub(crate) auth: Vec<Method>,
+
+    /// Send the password in Latin-1 instead of UTF-8, for old servers
     #[arg(long, help_heading = "Sign-in")]
-    pub(crate) apop: bool,
+    pub(crate) latin1_password: bool,
 
     /// Send a name or password that is not ASCII even if the server does not announce UTF-8
     #[arg(long, help_heading = "Sign-in")]
@@ -201,6 +214,13 @@ pub(crate) enum Color {
     Auto,
     Always,
     Never,
+}
+
+fn method(name: &str) -> Result<Method, String> {
+    name.parse().map_err(|_| {
+        let sasl = Mechanism::ALL.map(Mechanism::name).join(", ");
+        format!("it is none of USER, APOP, {sasl}")
+    })
 }
 
 /// At most a year: no clock arithmetic overflows, and nobody waits longer.

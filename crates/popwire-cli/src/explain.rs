@@ -5,10 +5,13 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use popwire::proto::sasl::Error as Sasl;
 use popwire::proto::{ArgumentError, Error as Proto};
 use popwire::{Error, TlsProblem};
 use popwire_retriever::maildir::DeliveryError;
 use popwire_retriever::{Cause, Deletion, Stopped, Summary};
+
+use crate::providers;
 
 /// The exit codes: those of sysexits.h.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,6 +154,24 @@ fn explain(error: &Error, host: &str, stage: Stage, safe: &str) -> Problem {
         let what = if known { format!("{host}: {tls}") } else { said };
         return problem(Exit::Unavailable, what, tls_advice(tls));
     }
+    if error.is_server_untrusted() {
+        return problem(
+            Exit::Unavailable,
+            said,
+            "The password itself was not sent. Either somebody stands in between, or this is not the server that it \
+             should be: do not go on before its operator was asked.",
+        );
+    }
+    if error.is_provider() {
+        return problem(Exit::Configuration, said, "Try the command by itself, with sh -c.");
+    }
+    if error.is_no_method() {
+        return problem(
+            Exit::NoPermission,
+            said,
+            "If the server has a mechanism and does not say so, name it: --auth MECH.",
+        );
+    }
     if error.is_in_use() {
         let code = error.reply().map(ToString::to_string).unwrap_or_default();
         let what = format!("{host} is busy: another program is reading this mailbox ({code})");
@@ -174,11 +195,35 @@ fn explain(error: &Error, host: &str, stage: Stage, safe: &str) -> Problem {
         return problem(
             Exit::Unavailable,
             said,
-            "Trying again will not help: the server wants its operator to look.",
+            providers::hint(host)
+                .unwrap_or("Trying again will not help: the server wants its operator to look."),
         );
     }
     if error.is_tls_required() {
         return problem(Exit::NoPermission, said, "Write pops://, or pop:// without --insecure-plaintext.");
+    }
+    if error.is_method_refused() {
+        return problem(
+            Exit::NoPermission,
+            said,
+            "The password was not looked at. Without --auth the strongest way that the server offers is taken.",
+        );
+    }
+    if error.is_authentication()
+        && let Some(hint) = providers::hint(host)
+    {
+        return problem(Exit::NoPermission, said, hint);
+    }
+    let by_token = error.attempts().last().is_some_and(|attempt| attempt.is_token());
+    if error.is_authentication() && by_token {
+        let told = error.attempts().iter().any(|attempt| attempt.oauth.is_some());
+        let next = if told {
+            "The server does not take this token: has it expired, and has it the scope for POP3?"
+        } else {
+            "The token may be right all the same: is POP3 allowed for this mailbox, and is the user's name the address of \
+             the mailbox?"
+        };
+        return problem(Exit::NoPermission, said, next);
     }
     if error.is_authentication() {
         return problem(
@@ -189,11 +234,20 @@ fn explain(error: &Error, host: &str, stage: Stage, safe: &str) -> Problem {
         );
     }
     if error.is_policy() {
-        return problem(
-            Exit::NoPermission,
-            said,
-            "Some servers take UTF-8 without saying so: --utf8-login sends it.",
-        );
+        let next = if error.to_string().contains("token") {
+            "Write pops://, or pop:// without --insecure-plaintext."
+        } else {
+            "Some servers take UTF-8 without saying so: --utf8-login sends it; --latin1-password sends Latin-1."
+        };
+        return problem(Exit::NoPermission, said, next);
+    }
+    if let Some(sasl) = error.sasl() {
+        let nothing_sent = error.attempts().iter().all(|attempt| attempt.reply.is_none());
+        let next = match sasl {
+            Sasl::Other(_) => "For GSSAPI, get a ticket first: kinit.",
+            _ => "Another mechanism may work: --auth MECH. With -vv you see the conversation.",
+        };
+        return problem(if nothing_sent { Exit::Configuration } else { Exit::Protocol }, said, next);
     }
     if error.is_timeout() {
         return match stage {
@@ -218,7 +272,7 @@ fn explain(error: &Error, host: &str, stage: Stage, safe: &str) -> Problem {
             Exit::Configuration
         };
         let next =
-            if exit == Exit::NoPermission { "Sign in without --apop." } else { "Check what was given." };
+            if exit == Exit::NoPermission { "Sign in without --auth APOP." } else { "Check what was given." };
         return problem(exit, said, next);
     }
     if error.is_refused() {
@@ -229,7 +283,8 @@ fn explain(error: &Error, host: &str, stage: Stage, safe: &str) -> Problem {
             Stage::SigningIn => problem(
                 Exit::NoPermission,
                 said,
-                "The server does not say that the password is wrong; its words above are all that is known.",
+                "The server does not say that the password is wrong; its words above are all that is known. Another way to \
+                 sign in may help: --auth MECH.",
             ),
             Stage::Working => problem(Exit::Protocol, said, "With -vv you see the whole conversation."),
         };

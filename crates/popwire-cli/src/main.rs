@@ -5,8 +5,10 @@ mod commands;
 mod explain;
 mod output;
 mod password;
+mod providers;
 mod session;
 mod settings;
+mod signin;
 mod text;
 
 use std::process::ExitCode;

@@ -38,7 +38,9 @@ impl Source {
         let (octets, place) = match self {
             Self::Variable(name) => (variable(name)?, format!("the variable {}", name.display())),
             Self::File(path) => (file(path, output)?, path.display().to_string()),
-            Self::Command(line) => (command(line)?, "what the password command printed".to_owned()),
+            Self::Command(line) => {
+                (printed_by("password", line, None)?, "what the password command printed".to_owned())
+            }
             Self::Unsaid if env::var_os(VARIABLE).is_some() => {
                 (variable(VARIABLE.as_ref())?, format!("the variable {VARIABLE}"))
             }
@@ -74,11 +76,16 @@ fn file(path: &Path, output: &mut Output) -> Result<Vec<u8>, Problem> {
     first_line(file).map_err(failed)
 }
 
-fn command(line: &OsString) -> Result<Vec<u8>, Problem> {
+/// The first line that a shell command prints. `what` says what it is; `variable` is added to its environment.
+pub(crate) fn printed_by(
+    what: &str,
+    line: &OsString,
+    variable: Option<(&str, String)>,
+) -> Result<Vec<u8>, Problem> {
     // The command is not repeated: some people write the password into it.
     let failed = |why: String| {
         Problem::configuration(
-            format!("the password command failed: {why}"),
+            format!("the {what} command failed: {why}"),
             format!("{UNTOUCHED} Try it by itself, with sh -c."),
         )
     };
@@ -86,6 +93,8 @@ fn command(line: &OsString) -> Result<Vec<u8>, Problem> {
     let mut child = Command::new("/bin/sh")
         .arg("-c")
         .arg(line)
+        // A NUL cannot be in an environment.
+        .envs(variable.map(|(name, value)| (name, value.replace('\0', ""))))
         .stdout(Stdio::piped())
         .spawn()
         .map_err(|error| failed(error.to_string()))?;

@@ -4,12 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use popwire::{Connector, Login, PopUrl, Secret, Security, Text, Timeouts, Tls, TraceLevel};
+use popwire::{Connector, Login, PopUrl, Security, Text, Timeouts, Tls, TraceLevel};
 
 use crate::args::ConnectArgs;
 use crate::explain::Problem;
 use crate::output::{Output, Verbosity};
-use crate::password::Source;
+use crate::signin::SignIn;
 
 /// A mailbox and how to get at it.
 #[derive(Debug)]
@@ -17,10 +17,7 @@ pub(crate) struct Account {
     /// How it is called in what we print.
     pub(crate) name: String,
     pub(crate) connector: Connector,
-    pub(crate) password: Source,
-    user: Vec<u8>,
-    apop: bool,
-    utf8: bool,
+    pub(crate) sign_in: SignIn,
 }
 
 impl Account {
@@ -30,67 +27,37 @@ impl Account {
             .url
             .parse()
             .map_err(|error| Problem::usage(format!("{error}"), "Like this: pops://alice@pop.example.org"))?;
-        let user = match (&args.user, url.user()) {
-            (Some(_), Some(_)) => {
-                let what = "the user is named both in the URL and by --user";
-                return Err(Problem::usage(what, "Leave one of them out."));
-            }
-            (Some(user), None) => user.as_bytes().to_vec(),
-            (None, Some(user)) => user.to_vec(),
-            (None, None) => {
-                let next = format!("Like this: pops://alice@{}, or --user alice", url.host());
-                return Err(Problem::usage("the URL names no user", next));
-            }
-        };
-        let apop = match url.mechanism() {
-            None => args.apop,
-            Some(mechanism) if mechanism.eq_ignore_ascii_case("+APOP") => true,
-            Some(mechanism) => {
-                let what = format!("the sign-in mechanism {} is not known", Text::from(mechanism));
-                return Err(Problem::usage(what, "Leave ;AUTH= out, or write ;AUTH=+APOP."));
-            }
-        };
+        let sign_in = SignIn::resolve(args, &url)?;
         Ok(Self {
-            name: name(&user, url.host()),
+            name: name(sign_in.user(), url.host()),
             connector: connector(args, &url, output)?,
-            password: password(args),
-            user,
-            apop,
-            utf8: args.utf8_login,
+            sign_in,
         })
     }
 
     /// An account whose connector is made already.
     pub(crate) fn of(user: &str, connector: Connector) -> Self {
         let name = name(user.as_bytes(), connector.host());
-        let user = user.as_bytes().to_vec();
-        Self { name, connector, password: Source::Unsaid, user, apop: false, utf8: false }
+        Self { name, connector, sign_in: SignIn::by_password(user) }
     }
 
     pub(crate) fn host(&self) -> &str {
         self.connector.host()
     }
 
-    pub(crate) fn login(&self, password: Secret) -> Login {
-        let login =
-            if self.apop { Login::apop(&self.user, password) } else { Login::password(&self.user, password) };
-        if self.utf8 { login.unannounced_utf8() } else { login }
+    /// What is needed to sign in, as far as it can be got now.
+    pub(crate) fn login(&self, output: &mut Output) -> Result<Login, Problem> {
+        self.sign_in.login(&self.name, output)
     }
 }
 
 /// The user's name is often a mail address, and then says enough.
 fn name(user: &[u8], host: &str) -> String {
     let user = Text::from(user).to_string();
-    if user.contains('@') { user } else { format!("{user}@{host}") }
-}
-
-fn password(args: &ConnectArgs) -> Source {
-    match (&args.password_env, &args.password_file, &args.password_command) {
-        (Some(variable), ..) => Source::Variable(variable.clone()),
-        (_, Some(file), _) => Source::File(file.clone()),
-        (.., Some(command)) => Source::Command(command.clone()),
-        _ => Source::Unsaid,
+    if user.is_empty() {
+        return host.to_owned();
     }
+    if user.contains('@') { user } else { format!("{user}@{host}") }
 }
 
 fn connector(args: &ConnectArgs, url: &PopUrl, output: &Output) -> Result<Connector, Problem> {
@@ -193,7 +160,11 @@ mod tests {
         assert_eq!((account.name.as_str(), account.connector.effective_port()), ("alice@example.org", 995));
         let account = resolve("pop://pop.example.org:1110 --user al").unwrap();
         assert_eq!((account.name.as_str(), account.connector.effective_port()), ("al@pop.example.org", 1110));
-        assert!(resolve("pop://alice;AUTH=+APOP@pop.example.org").unwrap().apop);
+        for url in
+            ["pops://pop.example.org --auth ANONYMOUS", "pops://alice@h --auth scram-sha-256 --auth PLAIN"]
+        {
+            resolve(url).unwrap();
+        }
     }
 
     #[test]
@@ -204,7 +175,12 @@ mod tests {
             "alice:s3cret@pop.example.org",
             "pops://pop.example.org",
             "pops://alice@pop.example.org --user bob",
-            "pops://alice;AUTH=GSSAPI@pop.example.org",
+            "pops://alice;AUTH=X-UNKNOWN@pop.example.org",
+            "pops://alice;AUTH=+APOP@pop.example.org --auth PLAIN",
+            "pops://alice@pop.example.org --auth XOAUTH2",
+            "pops://alice@pop.example.org --auth EXTERNAL",
+            "pops://alice@pop.example.org --auth PLAIN --oauth-token-command true",
+            "pops://alice@pop.example.org --auth PLAIN --auth ANONYMOUS",
             "pops://alice@pop.example.org --insecure-plaintext",
         ] {
             let problem = resolve(line).unwrap_err();

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use popwire::{Connector, Secret, Tls, TraceLevel};
+use popwire::{Connector, Login, Tls, TraceLevel};
 use popwire_retriever::Fetch;
 use popwire_retriever::maildir::Maildir;
 use popwire_server::{Maildrop, Server};
@@ -45,7 +45,7 @@ pub(super) fn run(args: &DemoArgs, output: &mut Output) -> Result<Exit, Problem>
     ));
 
     let begun = Instant::now();
-    let client = session::open(&account, Secret::from(PASSWORD), output)?;
+    let client = session::open(&account, Login::password(USER, PASSWORD), output)?;
     let fetch = Fetch::new(&maildir).delete(true);
     let ended = fetch.run(client, &mut Progress::new(&account.name, None, output));
     let took = begun.elapsed();

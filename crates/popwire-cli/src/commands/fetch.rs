@@ -22,10 +22,10 @@ pub(super) fn run(args: &FetchArgs, output: &mut Output) -> Result<Exit, Problem
     let maildir = Maildir::create(&args.maildir).map_err(|error| explain::destination(&error))?;
     // What a run that was killed left in tmp/ harms nobody; neither does it if it cannot be removed.
     let _ = maildir.clean_tmp();
-    let password = account.password.password(&account.name, output)?;
+    let login = account.login(output)?;
 
     let begun = Instant::now();
-    let client = session::open(&account, password, output)?;
+    let client = session::open(&account, login, output)?;
     if !args.delete && client.capabilities().expire() == Some(Expire::Days(0)) {
         output.warn(&format!(
             "{} says that it may remove what was fetched when the session ends (EXPIRE 0), though nothing is deleted from here",

@@ -24,8 +24,8 @@ const BOLD: Style = Style::new().bold();
 
 pub(super) fn run(args: &LsArgs, output: &mut Output) -> Result<Exit, Problem> {
     let account = Account::resolve(&args.connect, output)?;
-    let password = account.password.password(&account.name, output)?;
-    let mut client = session::open(&account, password, output)?;
+    let login = account.login(output)?;
+    let mut client = session::open(&account, login, output)?;
     let working = |error: popwire::Error| explain::session(&error, account.host(), Stage::Working);
 
     let listing = Listing::ask(&mut client).map_err(working)?;

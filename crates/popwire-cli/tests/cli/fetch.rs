@@ -43,7 +43,7 @@ fn a_limit_and_stls_and_quiet() {
 #[test]
 fn other_ways_in() {
     let world = world_with(|server| server.apop(true));
-    world.fetch("--apop --no-capa").good();
+    world.fetch("--auth APOP --no-capa").good();
     let lines = world.server.last_session().unwrap().client_lines();
     assert!(lines[0].starts_with("APOP alice "), "{lines:?}");
     assert!(!lines.iter().any(|line| line == "CAPA"));
