@@ -9,6 +9,8 @@
 
 #[path = "common/actor.rs"]
 mod actor;
+#[path = "common/openssl.rs"]
+mod openssl;
 #[path = "common/setting.rs"]
 mod setting;
 
@@ -33,6 +35,7 @@ macro_rules! themes {
             rescue: "rescue.rs",
             login: "login.rs",
             mechanisms: "mechanisms.rs",
+            binding: "binding.rs",
             refusals: "refusals.rs",
         }
     };
