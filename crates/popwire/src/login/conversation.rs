@@ -2,15 +2,15 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use popwire_proto::command::{ApopCommand, PassCommand, RpopCommand, UserCommand};
-use popwire_proto::sasl::{self, Binding, ClientMechanism, Exchange, Hash, Mechanism, Nonce, Scram, Turn};
+use popwire_proto::sasl::{self, Exchange, Mechanism, Turn};
 use popwire_proto::{ArgumentError, Error as Proto, Reply, ResponseCode, Secret, Verb, apop};
 
 use super::attempt::{Attempt, Resume};
 use super::choice::{candidates, is_announced};
-use super::credentials::{Ask, Credentials, ProviderError, Source};
+use super::credentials::{Ask, ProviderError, Source};
+use super::mechanisms::{Unfit, mechanism};
 use super::verdict::{classify, is_final};
 use super::{Login, Method};
 use crate::conversation::{Conversation, Heard, Next, Say, Work};
@@ -138,7 +138,7 @@ impl<'a> LoggingIn<'a> {
     }
 
     fn try_next(&mut self, core: &mut Core) -> Result<Next> {
-        while self.attempts.len() < usize::try_from(self.login.budget).unwrap_or(usize::MAX) {
+        while self.attempts.len() < self.budget() {
             let Some(method) = self.left.pop_front() else { break };
             match self.begin(core, method) {
                 Ok(next) => return Ok(next),
@@ -148,6 +148,10 @@ impl<'a> LoggingIn<'a> {
             }
         }
         Err(self.give_up(core))
+    }
+
+    fn budget(&self) -> usize {
+        usize::try_from(self.login.budget).unwrap_or(usize::MAX)
     }
 
     fn unfit(&mut self, method: Method, error: sasl::Error) {
@@ -172,7 +176,7 @@ impl<'a> LoggingIn<'a> {
             }
             Method::Rpop => Say::Rpop(RpopCommand { name: user }),
             Method::Sasl(_) | Method::Custom => {
-                let mechanism = self.mechanism(core, method, user, secret)?;
+                let mechanism = mechanism(self.login, core, method, secret)?;
                 let announced = !self.login.without_initial_response && is_announced(mechanism.name(), core);
                 self.stage = Stage::Exchange(method, None);
                 let limits = core.machine.limits().clone();
@@ -194,87 +198,6 @@ impl<'a> LoggingIn<'a> {
         let ascii = self.login.user.is_ascii() && secret.expose().is_ascii();
         let allowed = self.login.unannounced_utf8 || self.login.latin1 || core.capabilities.utf8_user();
         if ascii || allowed { Ok(()) } else { Err(Error::new(Kind::Policy(Policy::Utf8NotAnnounced)).into()) }
-    }
-
-    fn mechanism(
-        &self,
-        core: &Core,
-        method: Method,
-        user: Vec<u8>,
-        secret: Secret,
-    ) -> Result<Box<dyn ClientMechanism>, Unfit> {
-        let authzid = &self.login.authzid;
-        let Method::Sasl(mechanism) = method else {
-            let Credentials::Custom(make) = &self.login.credentials else {
-                return Err(Error::configuration("there is no mechanism of the caller's").into());
-            };
-            return Ok(make());
-        };
-        if mechanism.reveals_secret() && self.login.credentials.is_token() {
-            core.check_may_send_token()?;
-        }
-        Ok(match mechanism {
-            Mechanism::Plain => Box::new(sasl::Plain::new(user, secret).acting_as(authzid)),
-            Mechanism::Login => Box::new(sasl::Login::new(user, secret)),
-            Mechanism::CramMd5 => Box::new(sasl::CramMd5::new(user, secret)),
-            Mechanism::DigestMd5 => {
-                Box::new(sasl::DigestMd5::new(user, secret, &core.host, Nonce::random()?).acting_as(authzid))
-            }
-            Mechanism::ScramSha1 => self.scram(core, Hash::Sha1, false, user, secret)?,
-            Mechanism::ScramSha1Plus => self.scram(core, Hash::Sha1, true, user, secret)?,
-            Mechanism::ScramSha256 => self.scram(core, Hash::Sha256, false, user, secret)?,
-            Mechanism::ScramSha256Plus => self.scram(core, Hash::Sha256, true, user, secret)?,
-            Mechanism::ScramSha512 => self.scram(core, Hash::Sha512, false, user, secret)?,
-            Mechanism::ScramSha512Plus => self.scram(core, Hash::Sha512, true, user, secret)?,
-            Mechanism::OAuthBearer => {
-                Box::new(sasl::OAuthBearer::new(user, secret).at(core.host.clone(), core.port))
-            }
-            Mechanism::XOAuth2 => Box::new(sasl::XOAuth2::new(user, secret)),
-            Mechanism::External => {
-                core.check_shows_certificate()?;
-                Box::new(sasl::External::new().acting_as(authzid))
-            }
-            Mechanism::Anonymous => {
-                Box::new(sasl::Anonymous::new(String::from_utf8_lossy(&user).into_owned()))
-            }
-            Mechanism::Ntlm => {
-                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                Box::new(sasl::Ntlm::new(user, secret, Nonce::random()?, now))
-            }
-            #[cfg(feature = "gssapi")]
-            Mechanism::Gssapi => {
-                let authzid = String::from_utf8(authzid.clone()).map_err(|_| sasl::Error::Unpreparable)?;
-                Box::new(popwire_gssapi::Gssapi::new(&core.host)?.acting_as(authzid))
-            }
-            other => {
-                let text = format!("this build of popwire has no {other}");
-                return Err(Error::configuration(text).into());
-            }
-        })
-    }
-
-    fn scram(
-        &self,
-        core: &Core,
-        hash: Hash,
-        plus: bool,
-        user: Vec<u8>,
-        secret: Secret,
-    ) -> Result<Box<dyn ClientMechanism>, Unfit> {
-        let offers_binding = core
-            .capabilities
-            .sasl_mechanisms()
-            .any(|mechanism| mechanism.as_bytes().to_ascii_uppercase().ends_with(b"-PLUS"));
-        let binding = match &core.binding {
-            Some(binding) if plus => Binding::Bound(binding.clone()),
-            None if plus => return Err(Unfit::Mechanism(sasl::Error::NoChannelBinding)),
-            // A server that does offer it will see that its offer was taken away. Where its list was never seen, or has
-            // the offer, that would be no true word.
-            Some(_) if core.capabilities.has("SASL") && !offers_binding => Binding::NotOffered,
-            _ => Binding::Unsupported,
-        };
-        let scram = Scram::new(hash, user, secret, binding, Nonce::random()?);
-        Ok(Box::new(scram.acting_as(&self.login.authzid).iterations(self.login.iterations)))
     }
 
     fn begun(
@@ -384,6 +307,7 @@ impl<'a> LoggingIn<'a> {
         self.attempts.push(attempt);
         self.refused = Some(Error::new(Kind::Refused { verb, reply, refusal }));
         if token_refused
+            && self.attempts.len() < self.budget()
             && !self.refreshed
             && matches!(self.login.credentials.source(), Some(Source::Provider(_)))
         {
@@ -474,7 +398,6 @@ impl Conversation for LoggingIn<'_> {
 
     /// The connection broke, or a deadline passed.
     fn failed(&mut self, core: &mut Core, error: Error) -> Error {
-        core.end_login();
         let gone = error.is_io() || core.machine.is_broken();
         let current = match &self.stage {
             Stage::Line { method, proved } => Some((*method, *proved)),
@@ -499,9 +422,8 @@ impl Conversation for LoggingIn<'_> {
             avoid.push(method);
             self.attempts.push(Attempt { closed: true, ..self.attempt(method) });
         }
-        let budget = usize::try_from(self.login.budget).unwrap_or(usize::MAX);
         let plain = method == Method::Sasl(Mechanism::Plain);
-        let resume = if self.attempts.len() >= budget {
+        let resume = if self.attempts.len() >= self.budget() {
             None
         } else if plain && !refused_before && !self.login.without_initial_response {
             // Some old servers break on PLAIN in one of its two forms.
@@ -537,32 +459,6 @@ impl Shown {
             (false, true) => Self::Name,
             (false, false) => Self::Nothing,
         }
-    }
-}
-
-/// Why a way cannot be gone.
-enum Unfit {
-    /// This mechanism cannot; another may.
-    Mechanism(sasl::Error),
-    /// It holds for all.
-    All(Error),
-}
-
-impl From<Error> for Unfit {
-    fn from(error: Error) -> Self {
-        Self::All(error)
-    }
-}
-
-impl From<Proto> for Unfit {
-    fn from(error: Proto) -> Self {
-        Self::All(error.into())
-    }
-}
-
-impl From<sasl::Error> for Unfit {
-    fn from(error: sasl::Error) -> Self {
-        Self::Mechanism(error)
     }
 }
 

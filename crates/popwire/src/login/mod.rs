@@ -5,6 +5,7 @@ mod attempt;
 mod choice;
 mod conversation;
 mod credentials;
+mod mechanisms;
 mod method;
 mod verdict;
 
@@ -246,6 +247,7 @@ impl Login {
     }
 
     /// Whether there is a provider that was not asked yet.
+    #[cfg(feature = "tokio")]
     pub(crate) fn has_to_ask(&self) -> bool {
         self.asked.is_none() && matches!(self.credentials.source(), Some(Source::Provider(_)))
     }

@@ -2,6 +2,8 @@
 
 use popwire::{Connector, Login, Mechanism, Method, Security, State, Tls};
 use popwire_interop::dovecot::{Dovecot, Mail, Options};
+#[cfg(feature = "gssapi")]
+use popwire_interop::kerberos::Kerberos;
 
 const DOVECOTS: &str = "s3cret pass";
 
@@ -85,5 +87,44 @@ case! {
         for security in CHANNELS {
             go!(gets_in(&to(&dovecot, security), &Login::anonymous("somebody"), 0));
         }
+    }
+
+    /// The Kerberos library looks into the environment of the process, so the test runs itself again in a child that has
+    /// the environment of its realm.
+    #[cfg(feature = "gssapi")]
+    fn dovecot_takes_a_ticket() {
+        const HOME: &str = "POPWIRE_TEST_DOVECOT";
+        if let Some(place) = std::env::var_os(HOME) {
+            let place = place.into_string().unwrap();
+            let (ports, ca) = place.split_once(' ').unwrap();
+            let (port, tls_port) = ports.split_once(',').unwrap();
+            for (security, port) in CHANNELS.into_iter().zip([port, tls_port, port]) {
+                let tls = Tls::new().with_root_certificates(&read(ca.into())).unwrap();
+                let connector =
+                    Connector::new("localhost").port(port.parse().unwrap()).security(security).tls(tls);
+                let connector = connector.dangerous_login_without_verified_tls();
+                go!(gets_in(&connector, &Login::gssapi(), 1));
+                go!(gets_in(&connector, &Login::gssapi().acting_as("alice"), 1));
+                let mut client = go!(Client::connect(&connector)).unwrap();
+                let error = go!(client.login(&Login::gssapi().acting_as("bob"))).unwrap_err();
+                assert!(error.is_authentication(), "{error}");
+            }
+            return;
+        }
+        let kerberos = Kerberos::start().unwrap();
+        let mail = Mail::Messages(vec![b"Subject: 1\n\nhello\n".to_vec()]);
+        let options =
+            Options { alice: mail, extra_conf: kerberos.dovecot_conf(), ..Options::default() };
+        let dovecot = Dovecot::start(&options).unwrap();
+        let name = format!("{}::dovecot_takes_a_ticket", module_path!().split_once("::").unwrap().1);
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", &name, "--nocapture"])
+            .envs(kerberos.environment(kerberos.ccache()))
+            .env(HOME, format!("{},{} {}", dovecot.port, dovecot.tls_port, dovecot.ca().display()))
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let all = format!("{said}{}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success() && said.contains("1 passed"), "{all}");
     }
 }
