@@ -22,6 +22,7 @@
 //!
 //! - A message is complete or an error: only the terminator ends it. Its contents are never read as protocol, whatever
 //!   its sender put in there, and its octets are not changed.
+//! - A login takes the strongest way that the server offers, and no other after the server has judged it ([`Login`]).
 //! - No argument can smuggle a second command, and no secret goes out without verified TLS unless the caller said so in
 //!   as many words. Secrets are in no trace and no error.
 //! - Every wait has a deadline, every buffer a bound ([`Timeouts`], [`Limits`]).
@@ -29,8 +30,8 @@
 //!
 //! # Features
 //!
-//! `blocking` and `tokio` are the doors; `aws-lc-rs` (default) and `ring` bring TLS with that cryptography; `tracing`
-//! adds events of the `tracing` crate. Features only add.
+//! `blocking` and `tokio` are the doors; `aws-lc-rs` (default) and `ring` bring TLS with that cryptography; `gssapi` adds
+//! logins by Kerberos tickets; `tracing` adds events of the `tracing` crate. Features only add.
 
 // Features only add, so what no feature needs is there without them too: the TLS settings, and what lies behind the doors.
 #![cfg_attr(not(all(feature = "_tls", any(feature = "blocking", feature = "tokio"))), allow(dead_code))]
