@@ -1,5 +1,7 @@
 //! How a server is described.
 
+mod sasl;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -74,6 +76,13 @@ impl Builder {
         self
     }
 
+    /// Whether the server speaks TLS 1.2 and nothing newer. Such a session has no `tls-exporter` to bind to
+    /// (RFC 9266). Default no: TLS 1.3 is preferred.
+    pub fn tls12_only(mut self, only: bool) -> Self {
+        self.options.tls.only_1_2 = only;
+        self
+    }
+
     /// Plaintext to send in the same write as the `+OK` of STLS: what somebody in the middle injects
     /// (CVE-2021-22947).
     pub fn inject_after_stls(mut self, octets: impl Into<Vec<u8>>) -> Self {
@@ -81,8 +90,9 @@ impl Builder {
         self
     }
 
-    /// Whether USER, PASS, APOP and RPOP are refused before TLS, all alike (RFC 2595 section 2.3). CAPA then leaves
-    /// USER out before TLS. Default no.
+    /// Whether USER, PASS, APOP and RPOP are refused before TLS, all alike (RFC 2595 section 2.3), and with them the
+    /// SASL mechanisms that hand over the password or a token as it is: PLAIN, LOGIN, OAUTHBEARER and XOAUTH2. CAPA then
+    /// leaves USER and those out before TLS. Default no.
     pub fn require_tls(mut self, required: bool) -> Self {
         self.options.login.require_tls = required;
         self

@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
+use popwire_proto::sasl::{BindingType, ChannelBinding};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose, date_time_ymd,
 };
-use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
+use rustls::server::WebPkiClientVerifier;
+use rustls::version::{TLS12, TLS13};
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
+use sha2::{Digest as _, Sha256};
 
 use crate::StartError;
 
@@ -37,10 +41,20 @@ pub(crate) struct Identity {
     pub(crate) ca_pem: String,
     pub(crate) ca_der: Vec<u8>,
     pub(crate) leaf_der: Vec<u8>,
+    /// Lives on, to sign the certificates of clients.
+    authority: CertifiedIssuer<'static, KeyPair>,
+}
+
+/// A certificate for a client.
+pub(crate) struct ClientCertificate {
+    pub(crate) pem: String,
+    pub(crate) key_pem: String,
+    pub(crate) der: Vec<u8>,
 }
 
 impl Identity {
-    pub(crate) fn make(certificate: Certificate) -> Result<Self, StartError> {
+    /// `only_1_2`: without TLS 1.3.
+    pub(crate) fn make(certificate: Certificate, only_1_2: bool) -> Result<Self, StartError> {
         let trusted = authority("popwire-server test CA").map_err(StartError::Certificate)?;
         let signer = match certificate {
             Certificate::UnknownCa => {
@@ -55,16 +69,47 @@ impl Identity {
         let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
         // The provider is named here, never installed for the whole process: that is the program's choice.
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut roots = RootCertStore::empty();
+        roots.add(trusted.der().clone()).map_err(StartError::Tls)?;
+        // Clients may show a certificate, and need not.
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+            .allow_unauthenticated()
+            .build()
+            .map_err(|e| StartError::Tls(rustls::Error::General(e.to_string())))?;
+        let versions: &[&SupportedProtocolVersion] = if only_1_2 { &[&TLS12] } else { &[&TLS13, &TLS12] };
         let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .and_then(|builder| builder.with_no_client_auth().with_single_cert(vec![leaf.der().clone()], key))
+            .with_protocol_versions(versions)
+            .and_then(|builder| {
+                builder.with_client_cert_verifier(verifier).with_single_cert(vec![leaf.der().clone()], key)
+            })
             .map_err(StartError::Tls)?;
         Ok(Self {
             config: Arc::new(config),
             ca_pem: trusted.pem(),
             ca_der: trusted.der().to_vec(),
             leaf_der: leaf.der().to_vec(),
+            authority: trusted,
         })
+    }
+
+    /// A certificate for the user of this name, signed by the CA.
+    pub(crate) fn issue(&self, user: &str) -> Result<ClientCertificate, rcgen::Error> {
+        let key = KeyPair::generate()?;
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, user);
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        params.use_authority_key_identifier_extension = true;
+        params.not_before = date_time_ymd(2000, 1, 1);
+        params.not_after = date_time_ymd(2099, 1, 1);
+        let leaf = params.signed_by(&key, &self.authority)?;
+        Ok(ClientCertificate { pem: leaf.pem(), key_pem: key.serialize_pem(), der: leaf.der().to_vec() })
+    }
+
+    /// `tls-server-end-point` (RFC 5929 section 4.1): by the hash with which the certificate is signed. Unless another
+    /// is asked for, rcgen makes keys for ECDSA on secp256r1, which sign with SHA-256.
+    pub(crate) fn end_point(&self) -> ChannelBinding {
+        ChannelBinding::new(BindingType::TlsServerEndPoint, Sha256::digest(&self.leaf_der).to_vec())
     }
 }
 

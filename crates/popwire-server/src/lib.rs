@@ -2,10 +2,10 @@
 //!
 //! # Scope
 //!
-//! A whole RFC 1939 server with CAPA, response codes, pipelining, TOP, UIDL, STLS and implicit TLS, UTF8 and LANG. It
-//! runs on a thread of its own, so that synchronous and asynchronous tests use it alike, listens on two free ports of
-//! 127.0.0.1 (plain with STLS, and implicit TLS), makes its certificates on the spot, and records what clients send.
-//! Its [`Builder`] has a knob for each way in which it may depart from the RFCs, because real servers do.
+//! A whole RFC 1939 server with CAPA, response codes, pipelining, TOP, UIDL, STLS and implicit TLS, AUTH, UTF8 and
+//! LANG. It runs on a thread of its own, so that synchronous and asynchronous tests use it alike, listens on two free
+//! ports of 127.0.0.1 (plain with STLS, and implicit TLS), makes its certificates on the spot, and records what clients
+//! send. Its [`Builder`] has a knob for each way in which it may depart from the RFCs, because real servers do.
 //!
 //! It is not a mail host: there is no configuration file, passwords are held in memory, and its lock on a maildrop
 //! keeps out its own sessions, not other programs.
@@ -16,7 +16,7 @@
 //!   accepted ──(TLS at once on tls_addr())──> greeting
 //!      ▼
 //!   AUTHORIZATION ──STLS──> handshake ──> AUTHORIZATION, nothing remembered
-//!      │  USER + PASS, APOP, or RPOP if it is honoured; the maildrop is locked and numbered
+//!      │  USER + PASS, APOP, AUTH, or RPOP if it is honoured; the maildrop is locked and numbered
 //!      ▼
 //!   TRANSACTION ──connection lost, idle timer, stop──> nothing removed, lock released
 //!      │  QUIT
@@ -80,6 +80,8 @@ pub use certificate::Certificate;
 pub use error::StartError;
 pub use maildrop::{Lock, Maildrop};
 pub use options::QuitReply;
+pub use popwire_proto::sasl::Mechanism;
+pub use popwire_proto::sasl::server::Fault;
 pub use popwire_proto::server::State;
 pub use record::{Direction, Line, Session};
 pub use server::Server;

@@ -7,6 +7,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use popwire_proto::Secret;
+use popwire_proto::sasl::Mechanism;
+use popwire_proto::sasl::server::Fault;
 use popwire_proto::stuff::LineEnds;
 
 use crate::{Answer, Certificate, Maildrop};
@@ -20,6 +22,7 @@ pub(crate) struct Options {
     pub(crate) greeting: Option<Answer>,
     pub(crate) tls: TlsOptions,
     pub(crate) login: LoginOptions,
+    pub(crate) sasl: SaslOptions,
     pub(crate) capabilities: CapabilityOptions,
     pub(crate) timing: Timing,
     pub(crate) line_ends: LineEnds,
@@ -49,6 +52,8 @@ pub(crate) struct Account {
 pub(crate) struct TlsOptions {
     pub(crate) certificate: Certificate,
     pub(crate) stls: bool,
+    /// TLS 1.2 and nothing newer.
+    pub(crate) only_1_2: bool,
     pub(crate) inject_after_stls: Vec<u8>,
 }
 
@@ -58,6 +63,40 @@ pub(crate) struct LoginOptions {
     pub(crate) require_tls: bool,
     pub(crate) apop: bool,
     pub(crate) rpop: BTreeSet<Vec<u8>>,
+}
+
+/// AUTH (RFC 5034).
+#[derive(Clone, Debug)]
+pub(crate) struct SaslOptions {
+    /// What is announced, in this order, where it can be used.
+    pub(crate) offered: Vec<Mechanism>,
+    /// What is accepted, but not announced.
+    pub(crate) hidden: Vec<Mechanism>,
+    /// Users and their tokens.
+    pub(crate) tokens: Vec<(Vec<u8>, Secret)>,
+    /// The user as whom ANONYMOUS lets in.
+    pub(crate) anonymous: Option<Vec<u8>>,
+    /// Who may act as whom.
+    pub(crate) acts_as: BTreeSet<(Vec<u8>, Vec<u8>)>,
+    pub(crate) iterations: u32,
+    pub(crate) quirks: SaslQuirks,
+}
+
+/// Where AUTH departs from RFC 5034.
+#[derive(Clone, Debug)]
+pub(crate) struct SaslQuirks {
+    pub(crate) fault: Option<Fault>,
+    /// A longer response ends the connection.
+    pub(crate) line_max: Option<usize>,
+    /// Whether the AUTH line may have an initial response.
+    pub(crate) initial_in_line: bool,
+    /// Whether AUTH PLAIN needs one.
+    pub(crate) plain_needs_initial: bool,
+    pub(crate) close_after_refusal: bool,
+    /// Refused after the first response to a challenge.
+    pub(crate) midway: Option<Mechanism>,
+    /// The empty challenge of NTLM is `+OK`.
+    pub(crate) ntlm_says_ok: bool,
 }
 
 /// What CAPA says.
@@ -110,8 +149,14 @@ impl Default for Options {
             tls_addr: free_port,
             accounts: BTreeMap::new(),
             greeting: None,
-            tls: TlsOptions { certificate: Certificate::Good, stls: true, inject_after_stls: Vec::new() },
+            tls: TlsOptions {
+                certificate: Certificate::Good,
+                stls: true,
+                only_1_2: false,
+                inject_after_stls: Vec::new(),
+            },
             login: LoginOptions::default(),
+            sasl: SaslOptions::default(),
             capabilities: CapabilityOptions { answered: true, dictated: None },
             timing: Timing {
                 // RFC 1939 section 3: at least ten minutes.
@@ -134,6 +179,29 @@ impl Default for Options {
             // Far below the usual limit of 1024 open files, far above what a test opens.
             max_connections: 500,
             record: true,
+        }
+    }
+}
+
+impl Default for SaslOptions {
+    fn default() -> Self {
+        Self {
+            offered: Vec::new(),
+            hidden: Vec::new(),
+            tokens: Vec::new(),
+            anonymous: None,
+            acts_as: BTreeSet::new(),
+            // RFC 5802 section 5.1: at least so many.
+            iterations: 4096,
+            quirks: SaslQuirks {
+                fault: None,
+                line_max: None,
+                initial_in_line: true,
+                plain_needs_initial: false,
+                close_after_refusal: false,
+                midway: None,
+                ntlm_says_ok: false,
+            },
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The running server: its thread, its listeners, and what a test may ask of it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
@@ -26,9 +27,7 @@ pub struct Server {
     shared: Arc<Shared>,
     addr: SocketAddr,
     tls_addr: SocketAddr,
-    ca_pem: String,
-    ca_der: Vec<u8>,
-    leaf_der: Vec<u8>,
+    identity: Identity,
     stop: watch::Sender<bool>,
     /// Behind a lock so that threads of a test may share the server.
     stopped: Mutex<mpsc::Receiver<()>>,
@@ -55,19 +54,34 @@ impl Server {
     /// The CA certificate that a client should trust, in PEM.
     #[must_use]
     pub fn ca_pem(&self) -> &str {
-        &self.ca_pem
+        &self.identity.ca_pem
     }
 
     /// The CA certificate that a client should trust, in DER.
     #[must_use]
     pub fn ca_der(&self) -> &[u8] {
-        &self.ca_der
+        &self.identity.ca_der
     }
 
     /// The certificate that the server shows, in DER: for fingerprints.
     #[must_use]
     pub fn certificate_der(&self) -> &[u8] {
-        &self.leaf_der
+        &self.identity.leaf_der
+    }
+
+    /// A new certificate for a client, signed by the server's CA, and its key, both in PEM. A client that shows it
+    /// within TLS may log in as `user` by EXTERNAL (RFC 4422 appendix A), if there is such a user. TLS asks every
+    /// client for a certificate, and lets those in who have none.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError::Certificate`], if it cannot be made.
+    pub fn client_certificate(&self, user: impl AsRef<[u8]>) -> Result<(String, String), StartError> {
+        let user = user.as_ref();
+        let issued = self.identity.issue(&String::from_utf8_lossy(user)).map_err(StartError::Certificate)?;
+        let mut clients = self.shared.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        clients.insert(issued.der, user.to_vec());
+        Ok((issued.pem, issued.key_pem))
     }
 
     /// The maildrop of a user.
@@ -104,7 +118,7 @@ impl Server {
     }
 
     pub(crate) fn start(options: Options) -> Result<Self, StartError> {
-        let identity = Identity::make(options.tls.certificate)?;
+        let identity = Identity::make(options.tls.certificate, options.tls.only_1_2)?;
         let (plain, addr) = bind(options.plain_addr)?;
         let (tls, tls_addr) = bind(options.tls_addr)?;
         let shared = Arc::new(Shared {
@@ -113,6 +127,8 @@ impl Server {
             records: Arc::new(Records::default()),
             occurrences: options.scripts.iter().map(|_| AtomicU64::new(0)).collect(),
             timestamps: AtomicU64::new(0),
+            end_point: identity.end_point(),
+            clients: Mutex::new(BTreeMap::new()),
             options,
         });
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -150,8 +166,7 @@ impl Server {
                 let _ = said.send(());
             })
             .map_err(StartError::Thread)?;
-        let Identity { ca_pem, ca_der, leaf_der, .. } = identity;
-        Ok(Self { shared, addr, tls_addr, ca_pem, ca_der, leaf_der, stop, stopped: Mutex::new(stopped) })
+        Ok(Self { shared, addr, tls_addr, identity, stop, stopped: Mutex::new(stopped) })
     }
 }
 

@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConnection;
 use tokio_rustls::server::TlsStream;
 
 /// How much of an answer is gathered before it is written: enough that a write is cheap, little enough that a thousand
@@ -91,6 +92,14 @@ impl Wire {
         let stream = timeout(limit, acceptor.accept(stream)).await.map_err(|_| io::ErrorKind::TimedOut)??;
         self.stream = Stream::Tls(Box::new(stream));
         Ok(())
+    }
+
+    /// The TLS session, if there is one.
+    pub(crate) fn tls(&self) -> Option<&ServerConnection> {
+        match &self.stream {
+            Stream::Tls(stream) => Some(stream.get_ref().1),
+            Stream::Plain(_) | Stream::Gone => None,
+        }
     }
 
     /// Sends what is left, close_notify if it is TLS, and FIN.

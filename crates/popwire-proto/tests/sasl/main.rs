@@ -4,3 +4,4 @@
 
 mod digest_md5;
 mod ntlm;
+mod server;

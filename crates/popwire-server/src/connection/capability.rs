@@ -26,7 +26,7 @@ impl Connection {
     }
 
     /// The lines of CAPA in this state (RFC 2449 section 6). Both states have the same, but for STLS (RFC 2595
-    /// section 4).
+    /// section 4): RFC 5034 section 3 wants SASL in both.
     fn capabilities(&self) -> Vec<Vec<u8>> {
         let options = &self.shared.options;
         let before_login = self.machine.state() == State::Authorization;
@@ -44,6 +44,11 @@ impl Connection {
         ];
         if self.machine.is_tls() || !options.login.require_tls {
             lines.push(b"USER");
+        }
+        let sasl =
+            self.announced().iter().fold("SASL".to_owned(), |line, mechanism| format!("{line} {mechanism}"));
+        if sasl != "SASL" {
+            lines.push(sasl.as_bytes());
         }
         if options.tls.stls && before_login && !self.machine.is_tls() {
             lines.push(b"STLS");

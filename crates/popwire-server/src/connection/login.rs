@@ -66,7 +66,7 @@ impl Connection {
     }
 
     /// Whether TLS, if it is required, is there. If not, all credentials are refused alike (RFC 2595 section 2.3).
-    fn may_log_in(&mut self) -> bool {
+    pub(super) fn may_log_in(&mut self) -> bool {
         let may = self.machine.is_tls() || !self.shared.options.login.require_tls;
         if !may {
             self.err(None, "TLS is required before login");
@@ -75,7 +75,7 @@ impl Connection {
     }
 
     /// Opens the maildrop, or refuses credentials that had none.
-    async fn enter(&mut self, maildrop: Option<Maildrop>) -> io::Result<()> {
+    pub(super) async fn enter(&mut self, maildrop: Option<Maildrop>) -> io::Result<()> {
         let Some(maildrop) = maildrop else {
             self.err(Some(ResponseCode::Auth), "wrong name or password");
             return Ok(());
@@ -99,7 +99,7 @@ impl Connection {
 }
 
 /// Compares without telling by the time it takes how much was right.
-fn equal(a: &Secret, b: &Secret) -> bool {
+pub(super) fn equal(a: &Secret, b: &Secret) -> bool {
     let (a, b) = (a.expose(), b.expose());
     a.len() == b.len() && a.iter().zip(b).fold(0, |differences, (a, b)| differences | (a ^ b)) == 0
 }

@@ -4,11 +4,14 @@ mod capability;
 mod download;
 mod login;
 mod mailbox;
+mod sasl;
 
+use std::collections::BTreeMap;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
+use popwire_proto::sasl::ChannelBinding;
 use popwire_proto::server::{Fault, Incoming, Machine, Request, State, answer};
 use popwire_proto::{ResponseCode, apop};
 use tokio::net::TcpStream;
@@ -36,6 +39,10 @@ pub(crate) struct Shared {
     pub(crate) occurrences: Vec<AtomicU64>,
     /// How many APOP timestamps have been given out.
     pub(crate) timestamps: AtomicU64,
+    /// `tls-server-end-point` of the server's certificate.
+    pub(crate) end_point: ChannelBinding,
+    /// Certificates that were given to clients, in DER, and for which user.
+    pub(crate) clients: Mutex<BTreeMap<Vec<u8>, Vec<u8>>>,
 }
 
 /// Serves a client until the connection ends. May be dropped at any time: the lock is then released, and nothing that
@@ -46,6 +53,7 @@ pub(crate) async fn serve(stream: TcpStream, tls: bool, shared: Arc<Shared>, rec
     let occurrences = vec![0; shared.options.scripts.len()];
     let mut connection = Connection {
         wire,
+        buffer: vec![0; READ],
         machine: Machine::new(),
         mailbox: None,
         timestamp: None,
@@ -63,6 +71,8 @@ pub(crate) async fn serve(stream: TcpStream, tls: bool, shared: Arc<Shared>, rec
 /// The order of the fields is the order in which they are dropped: the lock goes before the recording ends.
 struct Connection {
     wire: Wire,
+    /// What the last read brought.
+    buffer: Vec<u8>,
     machine: Machine,
     /// The maildrop, once logged in.
     mailbox: Option<Mailbox>,
@@ -84,7 +94,6 @@ impl Connection {
             self.start_tls().await?;
         }
         let mut then = self.greet().await?;
-        let mut buffer = vec![0; READ];
         loop {
             if then != Then::Continue {
                 self.wire.flush().await?;
@@ -95,15 +104,20 @@ impl Connection {
                 self.wire.flush_chunk().await?;
                 continue;
             }
-            self.wire.flush().await?;
-            // RFC 1939 section 3: the timer runs out without a word, and without UPDATE.
-            let read = timeout(self.shared.options.timing.idle, self.wire.read(&mut buffer)).await;
-            let read = read.unwrap_or(Ok(0))?;
-            if read == 0 {
+            if !self.hear().await? {
                 return Ok(Then::Close);
             }
-            self.machine.receive(buffer.get(..read).unwrap_or_default());
         }
+    }
+
+    /// Sends what there is to send, and waits for the client. `false` if nothing more will come.
+    async fn hear(&mut self) -> io::Result<bool> {
+        self.wire.flush().await?;
+        // RFC 1939 section 3: the timer runs out without a word, and without UPDATE.
+        let read = timeout(self.shared.options.timing.idle, self.wire.read(&mut self.buffer)).await;
+        let read = read.unwrap_or(Ok(0))?;
+        self.machine.receive(self.buffer.get(..read).unwrap_or_default());
+        Ok(read != 0)
     }
 
     /// After the last answer.
@@ -217,7 +231,7 @@ impl Connection {
             Request::Pass { password } => self.pass(&password).await?,
             Request::Apop { name, digest } => self.apop(&name, &digest).await?,
             Request::Rpop { user } => self.rpop(user).await?,
-            Request::Auth { .. } => self.err(None, "no such mechanism"),
+            Request::Auth { mechanism, initial } => return self.auth(mechanism.as_deref(), initial).await,
             Request::Stat => self.stat(),
             Request::List { message } => self.list(message).await?,
             Request::Uidl { message } => self.uidl(message).await?,

@@ -7,6 +7,8 @@ mod framing;
 mod knobs;
 mod login;
 mod maildir;
+mod sasl;
+mod sasl_knobs;
 mod talk;
 mod tls;
 mod transaction;

@@ -43,6 +43,11 @@ impl Talk {
         Self { stream: BufReader::new(handshake(server, tcp(server.tls_addr()))) }
     }
 
+    /// Over a connection that is there already.
+    pub(crate) fn over(stream: Stream) -> Self {
+        Self { stream: BufReader::new(stream) }
+    }
+
     /// Connected, greeted and logged in as alice.
     pub(crate) fn alice(server: &Server) -> Self {
         let mut talk = Self::plain(server);
@@ -155,7 +160,7 @@ impl Write for Stream {
 /// Time enough for a slow machine, short enough that a hang is noticed.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
 
-fn tcp(addr: SocketAddr) -> TcpStream {
+pub(crate) fn tcp(addr: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(addr).unwrap();
     stream.set_read_timeout(Some(SOON)).unwrap();
     stream

@@ -32,7 +32,7 @@ pub(crate) struct World {
 }
 
 enum Ground {
-    Embedded(Server),
+    Embedded(Box<Server>),
     Dovecot(Dovecot),
 }
 
@@ -49,7 +49,7 @@ pub(crate) fn embedded(
 ) -> impl Iterator<Item = World> {
     CHANNELS.into_iter().map(move |channel| {
         let builder = Server::builder().user(USER, PASSWORD, Maildrop::memory(mail.clone()));
-        World::new(channel, Ground::Embedded(knobs(builder).start().unwrap()), &mail)
+        World::new(channel, Ground::Embedded(Box::new(knobs(builder).start().unwrap())), &mail)
     })
 }
 

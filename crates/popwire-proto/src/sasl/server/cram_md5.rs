@@ -31,8 +31,7 @@ impl CramMd5 {
     #[must_use]
     pub fn new(host: impl AsRef<[u8]>, nonce: &Nonce, now: Duration) -> Self {
         let time = now.as_secs().to_string();
-        let parts: [&[u8]; 7] =
-            [b"<", nonce.as_bytes(), b".", time.as_bytes(), b"@", host.as_ref(), b">"];
+        let parts: [&[u8]; 7] = [b"<", nonce.as_bytes(), b".", time.as_bytes(), b"@", host.as_ref(), b">"];
         Self { challenge: parts.concat(), state: State::Begin }
     }
 
@@ -47,7 +46,7 @@ impl CramMd5 {
         }
         let known = directory.password(&user);
         let exists = known.is_some();
-        // Computed for unknown users too, who would else be told by the time it takes. RFC 2195 does not prepare passwords.
+        // Computed for unknown users too, who would else be told by the time it takes. RFC 2195 prepares no passwords.
         let right = Secret::from(hex(&hmac_md5(known.unwrap_or_default().expose(), &[&self.challenge])));
         if equal(right.expose(), &digest.to_ascii_lowercase()) && exists {
             Ok(Turn::Accept(user))

@@ -1,12 +1,14 @@
 //! Servers that are broken or mean harm, for tests of clients.
 
+use memchr::memmem;
+
+use super::gs2::{Gs2, unescape};
 use super::{Directory, Refusal, ServerMechanism, Turn};
-use crate::sasl::gs2_name;
 
 /// What a server does wrong in an exchange, to see what a client makes of it.
 ///
-/// [`server::mechanism`](super::mechanism) builds those in that concern the mechanism itself. Those that concern lines are
-/// for whoever writes the lines: each says so.
+/// [`server::mechanism`](super::mechanism) builds those in that concern the mechanism itself. Those that concern lines
+/// are for whoever writes the lines: each says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
@@ -75,7 +77,9 @@ impl Faulty {
         match &self.fault {
             Fault::ForgedProof if proof => {
                 // Still base64, or hexadecimal.
-                if let Some(digit) = challenge.split_mut(|octet| *octet == b'=').nth(1).and_then(<[u8]>::first_mut) {
+                if let Some(digit) =
+                    challenge.split_mut(|octet| *octet == b'=').nth(1).and_then(<[u8]>::first_mut)
+                {
                     *digit = if *digit == b'0' { b'1' } else { b'0' };
                 }
             }
@@ -100,4 +104,14 @@ impl Faulty {
         }
         Turn::Challenge(challenge)
     }
+}
+
+/// Who the client says it is, in a first message of SCRAM, or in the response of DIGEST-MD5.
+fn claimed(response: &[u8]) -> Option<Vec<u8>> {
+    if let Some(gs2) = Gs2::parse(response) {
+        return unescape(gs2.rest.strip_prefix(b"n=")?.split(|octet| *octet == b',').next()?);
+    }
+    let name = b"username=\"";
+    let name = response.get(memmem::find(response, name)? + name.len()..)?;
+    name.split(|octet| *octet == b'"').next().map(<[u8]>::to_vec)
 }

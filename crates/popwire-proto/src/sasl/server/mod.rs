@@ -2,15 +2,36 @@
 //!
 //! A machine serves for one exchange: [`ServerMechanism::respond`] is given each response of the client and says what
 //! comes next. What a user may show is asked of a [`Directory`]. As on the client's side, base64 and lines are not known
-//! here.
+//! here. [`mechanism`] makes the half of any mechanism from its name.
 
+mod anonymous;
+mod cram_md5;
 mod digest_md5;
+mod external;
+mod fault;
+mod gs2;
+mod login;
 mod ntlm;
+mod oauth;
+mod plain;
+mod scram;
+mod setting;
 
+use super::crypto::equal;
+use super::prep;
 use crate::Secret;
 
+pub use anonymous::Anonymous;
+pub use cram_md5::CramMd5;
 pub use digest_md5::DigestMd5;
+pub use external::External;
+pub use fault::Fault;
+pub use login::Login;
 pub use ntlm::Ntlm;
+pub use oauth::{OAuthBearer, XOAuth2};
+pub use plain::Plain;
+pub use scram::Scram;
+pub use setting::{Setting, mechanism};
 
 /// The server's half of a mechanism: responses in, challenges out.
 pub trait ServerMechanism: Send {
@@ -71,4 +92,12 @@ fn act_as(user: &[u8], authzid: &[u8], directory: &dyn Directory) -> Turn {
     } else {
         Turn::Refuse(Refusal::Credentials)
     }
+}
+
+/// Whether `password` is this user's. `user` is prepared, `password` as it came.
+fn knows(user: &[u8], password: &[u8], directory: &dyn Directory) -> Result<(), Refusal> {
+    let password = prep::password(&password.into()).map_err(|_| Refusal::Malformed)?;
+    let known = directory.password(user).and_then(|known| prep::password(&known).ok());
+    let right = known.is_some_and(|known| equal(known.expose(), password.expose()));
+    if right { Ok(()) } else { Err(Refusal::Credentials) }
 }

@@ -1,7 +1,6 @@
 //! PLAIN (RFC 4616), the server's half.
 
 use super::{Directory, Refusal, ServerMechanism, Turn};
-use crate::sasl::crypto::equal;
 use crate::sasl::prep;
 
 /// The server's half of PLAIN.
@@ -20,13 +19,13 @@ impl ServerMechanism for Plain {
         else {
             return Turn::Refuse(Refusal::Malformed);
         };
-        let (Ok(user), Ok(password)) = (prep::name(user), prep::password(&password.into())) else {
+        let authzid = if authzid.is_empty() { Ok(Vec::new()) } else { prep::name(authzid) };
+        let (Ok(authzid), Ok(user)) = (authzid, prep::name(user)) else {
             return Turn::Refuse(Refusal::Malformed);
         };
-        let known = directory.password(&user).and_then(|known| prep::password(&known).ok());
-        if !known.is_some_and(|known| equal(known.expose(), password.expose())) {
-            return Turn::Refuse(Refusal::Credentials);
+        match super::knows(&user, password, directory) {
+            Ok(()) => super::act_as(&user, &authzid, directory),
+            Err(why) => Turn::Refuse(why),
         }
-        super::act_as(&user, authzid, directory)
     }
 }

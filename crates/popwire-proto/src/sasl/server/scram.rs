@@ -19,8 +19,8 @@ const SALT: usize = 16;
 
 /// The server's half of SCRAM.
 ///
-/// Where the client's message is well-formed but cannot be agreed to, it is told why within the mechanism (`e=`, RFC 5802
-/// section 7), and refused when it has answered that. A wrong proof is refused at once.
+/// Where the client's message is well-formed but cannot be agreed to, it is told why within the mechanism (`e=`,
+/// RFC 5802 section 7), and refused when it has answered that. A wrong proof is refused at once.
 ///
 /// ```
 /// use popwire_proto::Secret;
@@ -165,7 +165,9 @@ impl Scram {
             Some(Some(attribute)) => Ok(attribute),
             _ => Err(Refusal::Malformed.into()),
         };
-        let ((b'n', name), (b'r', theirs)) = (next()?, next()?) else { return Err(Refusal::Malformed.into()) };
+        let ((b'n', name), (b'r', theirs)) = (next()?, next()?) else {
+            return Err(Refusal::Malformed.into());
+        };
         let name = unescape(name).and_then(|name| prep::name(&name).ok());
         let user = name.ok_or(Stop::Tell("invalid-username-encoding"))?;
         if !theirs.iter().all(u8::is_ascii_graphic) {
@@ -182,8 +184,7 @@ impl Scram {
         let nonce = [theirs, self.nonce.as_bytes()].concat();
         let encoded = STANDARD.encode(&salt);
         let iterations = self.iterations.to_string();
-        let first: [&[u8]; 6] =
-            [b"r=", &nonce, b",s=", encoded.as_bytes(), b",i=", iterations.as_bytes()];
+        let first: [&[u8]; 6] = [b"r=", &nonce, b",s=", encoded.as_bytes(), b",i=", iterations.as_bytes()];
         Ok(Agreed {
             user,
             authzid: gs2.authzid,
@@ -228,7 +229,9 @@ impl Scram {
         };
         let mut attributes = unproved.split(|octet| *octet == b',').map(attribute);
         let mut next = || attributes.next().flatten().ok_or(Refusal::Malformed);
-        let ((b'c', bound), (b'r', nonce)) = (next()?, next()?) else { return Err(Refusal::Malformed.into()) };
+        let ((b'c', bound), (b'r', nonce)) = (next()?, next()?) else {
+            return Err(Refusal::Malformed.into());
+        };
         optional(attributes)?;
         let bound = Secret::from(STANDARD.decode(bound).map_err(|_| Refusal::Malformed)?);
         if !equal(bound.expose(), agreed.bound.expose()) {
@@ -242,13 +245,11 @@ impl Scram {
         let exists = known.is_some();
         let hash = self.hash;
         // Computed for unknown users too, who would else be told by the time it takes.
-        let salted =
-            hash.salted_password(known.unwrap_or_default().expose(), &agreed.salt, self.iterations);
+        let salted = hash.salted_password(known.unwrap_or_default().expose(), &agreed.salt, self.iterations);
         let auth_message: [&[u8]; 5] = [&agreed.bare, b",", &agreed.first, b",", unproved];
         let stored_key = hash.digest(hash.hmac(salted.expose(), &[b"Client Key"]).expose());
         let client_signature = hash.hmac(&stored_key, &auth_message);
-        let client_key: Vec<u8> =
-            proof.iter().zip(client_signature.expose()).map(|(a, b)| a ^ b).collect();
+        let client_key: Vec<u8> = proof.iter().zip(client_signature.expose()).map(|(a, b)| a ^ b).collect();
         let client_key = Secret::from(client_key);
         let right = proof.len() == hash.length() && equal(&hash.digest(client_key.expose()), &stored_key);
         if !(right && exists) {

@@ -1,6 +1,6 @@
 //! OpenSSL's own TLS server, made to speak as much POP3 as a SCRAM exchange takes.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -31,7 +31,7 @@ impl OpenSsl {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).display().to_string();
         let key: &[&str] = match signature {
-            Signature::EcdsaSha256 => &["ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-sha256"],
+            Signature::EcdsaSha256 => &["ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-sha256"],
             Signature::RsaSha256 => &["rsa:2048", "-sha256"],
             Signature::RsaSha384 => &["rsa:2048", "-sha384"],
             Signature::PssSha384 => &[
@@ -101,7 +101,7 @@ fn converse(mut stdin: ChildStdin, mut stdout: impl std::io::BufRead) -> (String
     loop {
         let mut line = Vec::new();
         // Latin-1 is as good as any: only ASCII lines matter.
-        if stdout.by_ref().read_until(b'\n', &mut line).unwrap_or(0) == 0 {
+        if stdout.read_until(b'\n', &mut line).unwrap_or(0) == 0 {
             return (bound, exported);
         }
         let line: String = line.iter().map(|octet| char::from(*octet)).collect();
