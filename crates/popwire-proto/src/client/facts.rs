@@ -29,6 +29,8 @@ pub(super) struct Facts {
     pub(super) marked: u64,
     greeted: bool,
     user_accepted: bool,
+    /// The last reply was the `+OK` that ended an AUTH exchange.
+    accepted_by_sasl: bool,
     utf8: bool,
 }
 
@@ -73,6 +75,7 @@ impl Facts {
     /// A command goes out.
     pub(super) fn sent(&mut self, verb: Verb) {
         self.user_accepted = false;
+        self.accepted_by_sasl = false;
         self.challenged = false;
         match verb {
             Verb::Stls => self.tls = Tls::Pending,
@@ -89,7 +92,8 @@ impl Facts {
             Verb::User => self.user_accepted = ok && last,
             _ if status == Status::Continue => self.challenged = last,
             _ if ok && owed.is_login() && self.state == State::Authorization => {
-                self.state = State::Transaction
+                self.state = State::Transaction;
+                self.accepted_by_sasl = owed.is_sasl();
             }
             Verb::Utf8 => self.utf8 |= ok,
             Verb::Stls if !ok => self.tls = Tls::No,
@@ -99,9 +103,13 @@ impl Facts {
         }
     }
 
-    /// The `+OK` to a line of an AUTH exchange did not end it.
-    pub(super) fn challenged_after_all(&mut self) {
-        (self.state, self.challenged) = (State::Authorization, true);
+    /// The `+OK` to a line of an AUTH exchange did not end it. False if there was none just now.
+    pub(super) fn challenged_after_all(&mut self) -> bool {
+        let accepted = std::mem::take(&mut self.accepted_by_sasl);
+        if accepted {
+            (self.state, self.challenged) = (State::Authorization, true);
+        }
+        accepted
     }
 
     /// The TLS session is there; what was announced before it does not count any more.

@@ -398,12 +398,11 @@ impl Client {
     ///
     /// [`Error::OutOfOrder`] unless the last reply was a `+OK` within AUTH, and nothing has been sent since.
     pub fn take_for_challenge(&mut self) -> Result<(), Error> {
-        let in_exchange = self.answered.as_ref().is_some_and(Owed::is_sasl);
-        if !in_exchange || !self.is_settled() || self.facts.state != State::Transaction {
-            return Err(OutOfOrder::Sasl.into());
+        if self.is_settled() && self.facts.challenged_after_all() {
+            Ok(())
+        } else {
+            Err(OutOfOrder::Sasl.into())
         }
-        self.facts.challenged_after_all();
-        Ok(())
     }
 
     /// Whether the server waits for the next line of an AUTH exchange.
@@ -520,7 +519,9 @@ impl Client {
             return Err(self.fail(error));
         };
         let Some(owed) = self.queue.pop_front() else { return Ok(None) };
-        let reply = if repeats { reply.withhold() } else { reply };
+        // A challenge is for the mechanism, which needs it as it is; it is never shown.
+        let withheld = repeats && reply.status() != Status::Continue;
+        let reply = if withheld { reply.withhold() } else { reply };
         self.leniencies.bare_lf_lines += u64::from(bare);
         self.inbound.consume(end + 1);
         self.facts.heard(&owed, reply.status(), self.queue.is_empty());

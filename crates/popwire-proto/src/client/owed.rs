@@ -40,7 +40,10 @@ pub(super) fn echoes(verb: Verb, public: &[u8], secret: Secret) -> Vec<Secret> {
     if !whole {
         let field = last_field(secret.expose());
         let decoded = Secret::from(STANDARD.decode(field).unwrap_or_default());
-        echoes.push(last_field(decoded.expose()).into());
+        // Binary tokens have no fields: what would look like one can be a letter that every text has.
+        if std::str::from_utf8(decoded.expose()).is_ok() {
+            echoes.push(last_field(decoded.expose()).into());
+        }
         echoes.push(field.into());
     }
     echoes.push(secret);

@@ -53,10 +53,8 @@ impl ClientMechanism for CramMd5 {
             return Err(Error::BadChallenge("it is empty"));
         }
         self.answered = true;
-        let mut response = self.user.clone();
-        response.push(b' ');
-        response.extend_from_slice(&hex(&hmac_md5(self.password.expose(), &[challenge])));
-        Ok(response.into())
+        let digest = Secret::from(hex(&hmac_md5(self.password.expose(), &[challenge])));
+        Ok([&self.user, &b" "[..], digest.expose()].concat().into())
     }
 
     fn has_proved(&self) -> bool {

@@ -96,7 +96,7 @@ impl DigestMd5 {
         let offer = Offer::parse(challenge).map_err(Error::BadChallenge)?;
         let user = prep::name(&self.user)?;
         let password = prep::password(&self.password)?;
-        let authzid = prep::saslprep(&self.authzid)?;
+        let authzid = prep::authzid(&self.authzid)?;
         let uri = [self.service.as_slice(), b"/", &self.host].concat();
         // Without the charset directive everything is ISO 8859-1, so what has no place there cannot be said at all.
         let username = match (offer.utf8, latin1(&user)) {
@@ -153,7 +153,7 @@ impl ClientMechanism for DigestMd5 {
         // What can be known to be unusable is found before anything is sent.
         prep::name(&self.user)?;
         prep::password(&self.password)?;
-        prep::saslprep(&self.authzid)?;
+        prep::authzid(&self.authzid)?;
         Ok(Start::ServerFirst)
     }
 

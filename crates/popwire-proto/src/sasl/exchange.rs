@@ -30,6 +30,10 @@ pub struct Exchange {
     challenges: u32,
     /// Why `*` was sent.
     cancelled: Option<Error>,
+    /// The credentials were put to the test before the last reply; a machine that has failed since may not tell it any more.
+    proved: bool,
+    /// It has come to its end, and nothing that comes later changes that.
+    over: bool,
 }
 
 /// The initial response, which may have to wait for an empty challenge.
@@ -87,12 +91,23 @@ impl Exchange {
                 }
             }
         };
-        let exchange = Self { mechanism, initial, challenges: 0, cancelled: None };
+        let exchange =
+            Self { mechanism, initial, challenges: 0, cancelled: None, proved: false, over: false };
         Ok((exchange, AuthCommand { mechanism: name, initial: in_line }))
     }
 
     /// What comes after this reply.
     pub fn hear(&mut self, reply: &Reply) -> Turn {
+        if self.over {
+            return Turn::Failed(Error::UnexpectedChallenge);
+        }
+        self.proved = self.has_proved();
+        let turn = self.turn(reply);
+        self.over = !matches!(turn, Turn::Send(_) | Turn::SendAfterOk(_));
+        turn
+    }
+
+    fn turn(&mut self, reply: &Reply) -> Turn {
         if let Some(why) = self.cancelled.take() {
             return match reply.status() {
                 // Cancelled, and in all the same: whoever does that asks nobody for a password.
@@ -104,10 +119,13 @@ impl Exchange {
         match reply.status() {
             Status::Err => Turn::Refused,
             Status::Ok if self.is_done() => Turn::Accepted,
-            Status::Ok if self.takes_ok_for_challenge() => match self.answer(b"") {
-                Ok(line) => Turn::SendAfterOk(line),
-                Err(why) => Turn::Failed(why),
-            },
+            Status::Ok if self.takes_ok_for_challenge() => {
+                self.challenges += 1;
+                match self.answer(b"") {
+                    Ok(line) => Turn::SendAfterOk(line),
+                    Err(why) => Turn::Failed(why),
+                }
+            }
             Status::Ok => Turn::Failed(Error::EarlySuccess),
             Status::Continue => match self.challenged(reply.text()) {
                 Ok(line) => Turn::Send(line),
@@ -119,7 +137,7 @@ impl Exchange {
     /// Whether the credentials were put to the test: a refusal from now on is a verdict on them.
     #[must_use]
     pub fn has_proved(&self) -> bool {
-        self.mechanism.has_proved() && !matches!(self.initial, Initial::Waiting(_))
+        self.proved || (self.mechanism.has_proved() && !matches!(self.initial, Initial::Waiting(_)))
     }
 
     /// Whether anything but the mechanism's name was said. A refusal before that is one of the mechanism.
@@ -156,7 +174,9 @@ impl Exchange {
         }
         // Nothing that is needed can stand in a challenge to which the answer is known already: some servers write words.
         let informative = !matches!(self.initial, Initial::Waiting(_)) && !self.mechanism.ignores_challenge();
-        match STANDARD.decode(text.trim_ascii_end()) {
+        // An empty challenge is a blank, or nothing; some servers write two. All else is base64 to the letter.
+        let text = if text.trim_ascii().is_empty() { b"" } else { text };
+        match STANDARD.decode(text) {
             Ok(challenge) => self.answer(&challenge),
             Err(_) if !informative => self.answer(b""),
             Err(_) => Err(Error::NotBase64),

@@ -39,10 +39,7 @@ impl ClientMechanism for External {
     }
 
     fn start(&mut self) -> Result<Start, Error> {
-        let authzid = match self.authzid.as_slice() {
-            [] => Vec::new(),
-            name => prep::name(name)?,
-        };
+        let authzid = prep::authzid(&self.authzid)?;
         if authzid.contains(&0) {
             return Err(Error::ForbiddenCharacter);
         }

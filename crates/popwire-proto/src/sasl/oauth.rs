@@ -1,7 +1,10 @@
 //! OAUTHBEARER (RFC 7628) and XOAUTH2: a token in place of a password.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use memchr::memmem;
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use super::scram::saslname;
 use super::{ClientMechanism, Error, Start, prep};
@@ -23,24 +26,34 @@ pub struct OAuthFailure {
 }
 
 impl OAuthFailure {
-    /// Reads the challenge with which a server refuses a token.
-    fn read(challenge: &[u8], token: &Secret) -> Self {
-        // Nobody should repeat a token; who does is not quoted.
-        if !token.is_empty() && memmem::find(challenge, token.expose()).is_some() {
-            return Self { text: Text::from(WITHHELD), ..Self::default() };
-        }
+    /// Reads the challenge with which a server refuses a token, which it had in this message.
+    fn read(challenge: &[u8], token: &Secret, message: &Secret) -> Self {
         let json: Value = serde_json::from_slice(challenge).unwrap_or_default();
         let field = |name: &str| match json.get(name) {
             Some(Value::String(text)) => Some(text.clone()),
             Some(Value::Number(number)) => Some(number.to_string()),
             _ => None,
         };
-        Self {
+        let failure = Self {
             status: field("status"),
             scope: field("scope"),
             openid_configuration: field("openid-configuration"),
             text: Text::sample(challenge),
+        };
+        // Nobody should repeat a token, nor the message that it stood in. Who does, in whatever coat, is not quoted.
+        let unescaped = Zeroizing::new(json.to_string());
+        let coats = [
+            Zeroizing::new(STANDARD.encode(token.expose())),
+            Zeroizing::new(STANDARD.encode(message.expose())),
+        ];
+        let repeats = |text: &[u8]| {
+            let holds = |part: &[u8]| memmem::find(text, part).is_some();
+            holds(token.expose()) || coats.iter().any(|coat| holds(coat.trim_end_matches('=').as_bytes()))
+        };
+        if repeats(challenge) || repeats(unescaped.as_bytes()) {
+            return Self { text: Text::from(WITHHELD), ..Self::default() };
         }
+        failure
     }
 }
 
@@ -49,7 +62,8 @@ impl OAuthFailure {
 enum Stage {
     #[default]
     Start,
-    Sent,
+    /// This message was handed out.
+    Sent(Secret),
     /// The server refused, said why, and waits for an answer before it says `-ERR`.
     Refused(OAuthFailure),
 }
@@ -57,10 +71,8 @@ enum Stage {
 impl Stage {
     /// The server's word on the token, answered by the mechanism's own empty message.
     fn refused(&mut self, challenge: &[u8], token: &Secret, answer: &[u8]) -> Result<Secret, Error> {
-        if !matches!(self, Self::Sent) {
-            return Err(Error::UnexpectedChallenge);
-        }
-        *self = Self::Refused(OAuthFailure::read(challenge, token));
+        let Self::Sent(message) = self else { return Err(Error::UnexpectedChallenge) };
+        *self = Self::Refused(OAuthFailure::read(challenge, token, message));
         Ok(answer.into())
     }
 
@@ -127,7 +139,7 @@ impl ClientMechanism for OAuthBearer {
             message.extend_from_slice(format!("host={host}\x01port={port}\x01").as_bytes());
         }
         let message = with_token(message, &self.token)?;
-        self.stage = Stage::Sent;
+        self.stage = Stage::Sent(message.clone());
         Ok(Start::ClientFirst(message))
     }
 
@@ -140,7 +152,7 @@ impl ClientMechanism for OAuthBearer {
     }
 
     fn is_done(&self) -> bool {
-        matches!(self.stage, Stage::Sent)
+        matches!(self.stage, Stage::Sent(_))
     }
 
     fn failure(&self) -> Option<&OAuthFailure> {
@@ -188,7 +200,7 @@ impl ClientMechanism for XOAuth2 {
         message.extend_from_slice(&field(&prep::name(&self.user)?)?);
         message.push(1);
         let message = with_token(message, &self.token)?;
-        self.stage = Stage::Sent;
+        self.stage = Stage::Sent(message.clone());
         Ok(Start::ClientFirst(message))
     }
 
@@ -201,7 +213,7 @@ impl ClientMechanism for XOAuth2 {
     }
 
     fn is_done(&self) -> bool {
-        matches!(self.stage, Stage::Sent)
+        matches!(self.stage, Stage::Sent(_))
     }
 
     fn allows_initial_response(&self) -> bool {

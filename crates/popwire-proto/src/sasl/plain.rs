@@ -35,7 +35,7 @@ impl Plain {
     }
 
     fn message(&self) -> Result<Secret, Error> {
-        let authzid = prep::saslprep(&self.authzid)?;
+        let authzid = prep::authzid(&self.authzid)?;
         let user = prep::name(&self.user)?;
         let password = prep::password(&self.password)?;
         if authzid.contains(&0) || user.contains(&0) || password.expose().contains(&0) {

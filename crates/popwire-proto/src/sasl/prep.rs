@@ -34,6 +34,11 @@ pub(super) fn name(octets: &[u8]) -> Result<Vec<u8>, Error> {
     if prepared.is_empty() { Err(Error::EmptyName) } else { Ok(prepared) }
 }
 
+/// An authorization identity, prepared: one that was not given stays empty, one that was given must not become so.
+pub(super) fn authzid(octets: &[u8]) -> Result<Vec<u8>, Error> {
+    if octets.is_empty() { Ok(Vec::new()) } else { name(octets) }
+}
+
 /// A password, prepared. It may be empty, and octets that are no UTF-8 stand for themselves: they are a password in
 /// another character set.
 pub(super) fn password(secret: &Secret) -> Result<Secret, Error> {

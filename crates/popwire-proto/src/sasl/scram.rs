@@ -8,6 +8,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use pbkdf2::pbkdf2_hmac;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256, Sha512};
+use zeroize::Zeroizing;
 
 use super::crypto::equal;
 use super::{ChannelBinding, ClientMechanism, Error, Nonce, Start, prep};
@@ -81,6 +82,8 @@ pub struct Scram {
     iterations: Iterations,
     nonce: Nonce,
     stage: Stage,
+    /// The proof was handed out, whatever came then.
+    proved: bool,
 }
 
 enum Stage {
@@ -115,6 +118,7 @@ impl Scram {
             iterations: Iterations::default(),
             nonce,
             stage: Stage::Start,
+            proved: false,
         }
     }
 
@@ -187,7 +191,7 @@ impl Scram {
         let server_signature = hash.hmac(server_key.expose(), &auth_message);
 
         message.extend_from_slice(b",p=");
-        message.extend_from_slice(STANDARD.encode(proof.expose()).as_bytes());
+        message.extend_from_slice(Zeroizing::new(STANDARD.encode(proof.expose())).as_bytes());
         Ok((message.into(), server_signature))
     }
 }
@@ -220,6 +224,7 @@ impl ClientMechanism for Scram {
             Stage::First(bare) => {
                 let (response, signature) = self.prove(&bare, challenge)?;
                 self.stage = Stage::Final(signature);
+                self.proved = true;
                 Ok(response)
             }
             Stage::Final(signature) => {
@@ -232,7 +237,7 @@ impl ClientMechanism for Scram {
     }
 
     fn has_proved(&self) -> bool {
-        matches!(self.stage, Stage::Final(_) | Stage::Done)
+        self.proved
     }
 
     fn is_done(&self) -> bool {
@@ -306,7 +311,11 @@ fn verify(message: &[u8], signature: &Secret) -> Result<(), Error> {
     match first {
         Some((b'v', value)) => {
             let given = STANDARD.decode(value).map_err(|_| Error::WrongServerProof)?;
-            if equal(&given, signature.expose()) { Ok(()) } else { Err(Error::WrongServerProof) }
+            if !given.is_empty() && equal(&given, signature.expose()) {
+                Ok(())
+            } else {
+                Err(Error::WrongServerProof)
+            }
         }
         Some((b'e', words)) => Err(Error::Server(Text::sample(words))),
         // Not even an attempt at a proof.

@@ -277,6 +277,23 @@ fn what_the_rfc_allows_is_taken() {
 }
 
 #[test]
+fn p_114_no_security_layer_is_ever_chosen() {
+    let offering = |qop: &str| {
+        answer(
+            "chris",
+            b"secret",
+            format!("nonce=\"x\",qop=\"{qop}\",algorithm=md5-sess,charset=utf-8").as_bytes(),
+        )
+    };
+    for qop in ["auth,auth-int,auth-conf", "auth-conf,auth-int,auth", "auth"] {
+        assert!(offering(qop).unwrap().ends_with(",qop=auth"), "{qop}");
+    }
+    for qop in ["auth-int,auth-conf", "auth-int", "auth-conf"] {
+        assert!(matches!(offering(qop), Err(Error::BadChallenge(_))), "{qop}");
+    }
+}
+
+#[test]
 fn without_a_realm_none_is_sent() {
     let response = answer("tim@example.org", b"tanstaaf", b"nonce=abc,algorithm=md5-sess").unwrap();
     assert!(!response.contains("realm") && !response.contains("charset"));
