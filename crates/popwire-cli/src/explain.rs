@@ -162,14 +162,16 @@ fn explain(error: &Error, host: &str, stage: Stage, safe: &str) -> Problem {
              should be: do not go on before its operator was asked.",
         );
     }
-    if error.is_provider() {
-        return problem(Exit::Configuration, said, "Try the command by itself, with sh -c.");
+    if let Some(source) = std::error::Error::source(error).filter(|_| error.is_provider()) {
+        let safe = if error.attempts().is_empty() { "Nothing was sent." } else { safe };
+        let advice = format!("{safe} Try the command by itself, with sh -c.");
+        return Problem::new(Exit::Configuration, source.to_string(), advice);
     }
     if error.is_no_method() {
         return problem(
             Exit::NoPermission,
             said,
-            "If the server has a mechanism and does not say so, name it: --auth MECH.",
+            "If the server has a mechanism and does not say so, name it: --auth MECH (for a token XOAUTH2 or OAUTHBEARER).",
         );
     }
     if error.is_in_use() {
@@ -280,6 +282,11 @@ fn explain(error: &Error, host: &str, stage: Stage, safe: &str) -> Problem {
             Stage::Connecting => {
                 problem(Exit::Unavailable, said, "Try again later, or ask the server's operator.")
             }
+            Stage::SigningIn if by_token => problem(
+                Exit::NoPermission,
+                said,
+                "The server does not say that the token is wrong; its words above are all that is known.",
+            ),
             Stage::SigningIn => problem(
                 Exit::NoPermission,
                 said,

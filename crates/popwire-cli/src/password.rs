@@ -132,6 +132,9 @@ fn prompt(account: &str) -> Result<Vec<u8>, Problem> {
 fn first_line(source: impl io::Read) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
     BufReader::with_capacity(1, source.take(LONGEST)).read_until(b'\n', &mut line)?;
+    if u64::try_from(line.len()).unwrap_or(u64::MAX) >= LONGEST {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "its first line is too long"));
+    }
     if line.ends_with(b"\n") {
         line.pop();
         if line.ends_with(b"\r") {

@@ -110,6 +110,12 @@ fn proof(args: &ConnectArgs, methods: &[Method]) -> Result<Proof, Problem> {
                     "Name it: --client-cert FILE --client-key FILE.",
                 ));
             }
+            if args.oauth_token_command.is_some() || password(args) != Source::Unsaid {
+                return Err(Problem::usage(
+                    format!("{method} takes neither a password nor a token"),
+                    "Leave out where to get one.",
+                ));
+            }
             Ok(Proof::Elsewhere(method))
         }
         Some(method) if args.oauth_token_command.is_some() => Err(Problem::usage(
@@ -163,5 +169,15 @@ fn token(command: &OsString, ask: &Ask) -> Result<Vec<u8>, String> {
     // What the server said is in the variable, so that the command can tell an expired token from a missing right.
     let refused = ask.refused.as_ref().map(|failure| (REFUSED, failure.text.to_string()));
     let token = password::printed_by("token", command, refused).map_err(|problem| problem.what)?;
-    if token.is_empty() { Err("the token command printed nothing".to_owned()) } else { Ok(token) }
+    if token.is_empty() {
+        return Err("the token command printed nothing".to_owned());
+    }
+    // Printable ASCII without blanks (RFC 6750 section 2.1): all else is an error message, or a token and more.
+    if !token.iter().all(u8::is_ascii_graphic) {
+        return Err(
+            "what the token command printed is no token: its first line has characters that tokens have not"
+                .to_owned(),
+        );
+    }
+    Ok(token)
 }

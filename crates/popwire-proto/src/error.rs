@@ -108,6 +108,8 @@ pub enum OutOfOrder {
     BeforeGreeting,
     /// Nothing may be sent until the answer to a line of a login has come (RFC 5034 section 4, RFC 2449 section 6.6).
     LoginPending,
+    /// A login is for the AUTHORIZATION state (RFC 1939 section 3, RFC 5034 section 4).
+    LoginAfterLogin,
     /// No message is being read.
     NoMessage,
     /// The server waits for the next line of a SASL exchange, or it does not and this is one (RFC 5034 section 4).
@@ -216,6 +218,7 @@ impl fmt::Display for OutOfOrder {
             Self::AfterQuit => "QUIT has been sent; the session is over",
             Self::BeforeGreeting => "the server has not greeted us",
             Self::LoginPending => "the answer to the login has not come yet",
+            Self::LoginAfterLogin => "the session is logged in already",
             Self::NoMessage => "no message is being read",
             Self::Sasl => "this line does not fit the state of the AUTH exchange",
         })

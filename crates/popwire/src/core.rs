@@ -5,7 +5,7 @@ use std::time::Duration;
 use popwire_proto as proto;
 use proto::command::{AuthResponseCommand, CapaCommand};
 use proto::listing::Capabilities;
-use proto::sasl::ChannelBinding;
+use proto::sasl::{self, ChannelBinding};
 use proto::{Body, Command, End, IrregularEnd, Reply, State, Verb};
 
 use crate::error::{Kind, Policy, Refusal};
@@ -34,7 +34,16 @@ pub(crate) struct Core {
     masked: Vec<String>,
     capa: bool,
     /// A login has begun and not ended: either it goes on, or its caller gave it up.
-    pub(crate) in_login: bool,
+    pub(crate) login: Option<OpenLogin>,
+}
+
+/// What a login would make of its next answer.
+#[derive(Debug, Default)]
+pub(crate) struct OpenLogin {
+    /// The server has not proved yet what it has to.
+    pub(crate) ok_is_early: bool,
+    /// It was found out, and is being told that this is the end.
+    pub(crate) untrusted: Option<sasl::Error>,
 }
 
 /// Where the reader of a message stands.
@@ -66,7 +75,7 @@ impl Core {
             shows_certificate: connector.tls.shows_certificate(),
             masked: connector.masked.clone(),
             capa: connector.capa,
-            in_login: false,
+            login: None,
         }
     }
 
@@ -257,18 +266,21 @@ impl Core {
         }
     }
 
-    pub(crate) fn begin_login(&mut self) {
-        self.in_login = true;
-    }
-
-    pub(crate) fn end_login(&mut self) {
-        self.in_login = false;
-    }
-
-    /// The line that ends an AUTH exchange, if a login was given up in the middle of one.
-    pub(crate) fn leave_login(&mut self) -> Option<AuthResponseCommand> {
-        let left = std::mem::take(&mut self.in_login) && self.machine.is_challenged();
-        left.then(|| AuthResponseCommand { response: "*".into() })
+    /// Closes a login that its caller gave up, once what was owed has come: gives the line that takes an AUTH exchange
+    /// back, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// The session is over if the server let us in without its proof, or was found out before.
+    pub(crate) fn leave_login(&mut self) -> Result<Option<AuthResponseCommand>> {
+        let Some(left) = self.login.take() else { return Ok(None) };
+        let early = left.ok_is_early && self.machine.state() == State::Transaction;
+        if let Some(why) = left.untrusted.or(early.then_some(sasl::Error::EarlySuccess)) {
+            let error = proto::Error::ServerUntrusted(why);
+            self.machine.abort(error.clone());
+            return Err(error.into());
+        }
+        Ok(self.machine.is_challenged().then(|| AuthResponseCommand { response: "*".into() }))
     }
 
     /// What the answer to QUIT, or its absence, says about the deletions.

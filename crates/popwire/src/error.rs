@@ -492,13 +492,17 @@ impl fmt::Display for Error {
 
 /// What a login tried, where the error alone does not say it.
 fn show_attempts(attempts: &[Attempt], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    match attempts {
-        [] => Ok(()),
-        [only] => only.show_details(f),
-        several => several.iter().enumerate().try_for_each(|(nth, attempt)| {
-            write!(f, "{}{attempt}", if nth == 0 { "; tried " } else { ", " })
-        }),
+    let Some((first, others)) = attempts.split_first() else { return Ok(()) };
+    let told = first.to_string();
+    // A token that was renewed in vain, most of all: nobody needs the same words twice.
+    if others.iter().all(|other| other.to_string() == told) {
+        first.show_details(f)?;
+        return if others.is_empty() { Ok(()) } else { write!(f, "; tried {} times", attempts.len()) };
     }
+    attempts
+        .iter()
+        .enumerate()
+        .try_for_each(|(nth, attempt)| write!(f, "{}{attempt}", if nth == 0 { "; tried " } else { ", " }))
 }
 
 impl fmt::Debug for Error {

@@ -12,5 +12,6 @@ mod demo;
 mod fetch;
 mod ls;
 mod passwords;
+mod signing_in;
 mod trouble;
 mod world;

@@ -13,7 +13,7 @@ pub use self::facts::State;
 use self::facts::{Facts, Tls};
 use self::outbound::Outbound;
 pub use self::outbound::Submitted;
-use self::owed::{Owed, echoes};
+use self::owed::{Owed, echoes, with_earlier};
 
 use crate::body::{Decoder, IrregularEnd, Step};
 use crate::command::Line;
@@ -165,6 +165,10 @@ impl Client {
         let public = self.outbound.octets.get(start..start + public).unwrap_or_default();
         let secrets = secret.map(|secret| echoes(verb, public, secret)).unwrap_or_default();
         let hidden = !secrets.is_empty();
+        // Until it has let us in, a server may repeat what an earlier line of the login had.
+        let logging_in = self.facts.state == State::Authorization;
+        let earlier = self.answered.as_ref().filter(|_| logging_in).map(|owed| owed.secrets.as_slice());
+        let secrets = with_earlier(secrets, earlier.unwrap_or_default());
         self.facts.sent(verb);
         self.queue.push_back(Owed { verb, shape: command.shape(), secrets });
         self.discarded = 0;

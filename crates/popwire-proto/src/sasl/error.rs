@@ -27,6 +27,8 @@ pub enum Error {
         /// The bounds: fewer are too weak, more would only keep this side busy.
         allowed: (u32, u32),
     },
+    /// The server does offer channel binding, and its offer did not reach us: somebody took it away (RFC 5802 section 6).
+    Downgrade,
     /// The server demands an extension that is not known here (RFC 5802 section 5.1).
     MandatoryExtension,
     /// The server's own word for the failure, within the mechanism (RFC 5802 section 7).
@@ -53,6 +55,7 @@ impl Error {
                 | Self::WrongServerProof
                 | Self::WrongNonce
                 | Self::Iterations { .. }
+                | Self::Downgrade
                 | Self::MandatoryExtension
         )
     }
@@ -78,6 +81,9 @@ impl fmt::Display for Error {
             Self::Iterations { asked, allowed: (least, most) } => {
                 write!(f, "the server asks for {asked} iterations; {least} to {most} are allowed")
             }
+            Self::Downgrade => f.write_str(
+                "the server offers channel binding, and somebody took the offer away on its way here",
+            ),
             Self::MandatoryExtension => f.write_str("the server demands an extension that is not known"),
             Self::Server(words) => write!(f, "the server says: {words}"),
             Self::Unpreparable => {

@@ -146,6 +146,18 @@ impl Exchange {
         self.challenges > 0 || matches!(self.initial, Initial::Sent(_))
     }
 
+    /// Whether a `+OK` would be believed now.
+    #[must_use]
+    pub fn believes_ok(&self) -> bool {
+        self.cancelled.is_none() && self.is_done()
+    }
+
+    /// Why it is being cancelled, while the server's answer to that is due.
+    #[must_use]
+    pub fn cancelled(&self) -> Option<&Error> {
+        self.cancelled.as_ref()
+    }
+
     /// Whether the next [`hear`](Self::hear) may take long.
     #[must_use]
     pub fn may_block(&self) -> bool {

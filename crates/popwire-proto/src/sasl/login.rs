@@ -41,7 +41,7 @@ impl ClientMechanism for Login {
     fn start(&mut self) -> Result<Start, Error> {
         // What cannot be sent is found before anything is.
         prep::name(&self.user)?;
-        prep::password(&self.password)?;
+        prep::queried_password(&self.password)?;
         Ok(Start::ServerFirst)
     }
 
@@ -49,7 +49,7 @@ impl ClientMechanism for Login {
         self.answered += 1;
         match self.answered {
             1 => prep::name(&self.user).map(Secret::from),
-            2 => prep::password(&self.password),
+            2 => prep::queried_password(&self.password),
             _ => {
                 self.answered = 2;
                 Err(Error::UnexpectedChallenge)

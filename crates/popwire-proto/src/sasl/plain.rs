@@ -37,7 +37,7 @@ impl Plain {
     fn message(&self) -> Result<Secret, Error> {
         let authzid = prep::authzid(&self.authzid)?;
         let user = prep::name(&self.user)?;
-        let password = prep::password(&self.password)?;
+        let password = prep::queried_password(&self.password)?;
         if authzid.contains(&0) || user.contains(&0) || password.expose().contains(&0) {
             return Err(Error::ForbiddenCharacter);
         }

@@ -39,6 +39,20 @@ pub(super) fn authzid(octets: &[u8]) -> Result<Vec<u8>, Error> {
     if octets.is_empty() { Ok(Vec::new()) } else { name(octets) }
 }
 
+/// A password that the server prepares and compares itself (RFC 4616 section 2): prepared too, but characters that Unicode
+/// did not have in 2002 are no error in it (RFC 4013 section 2.5).
+pub(super) fn queried_password(secret: &Secret) -> Result<Secret, Error> {
+    let newer = |text: &str| text.chars().any(stringprep::tables::unassigned_code_point);
+    match (password(secret), std::str::from_utf8(secret.expose())) {
+        (Err(error), Ok(text)) if newer(text) => {
+            let known: String =
+                text.chars().filter(|char| !stringprep::tables::unassigned_code_point(*char)).collect();
+            password(&known.into()).map(|_| secret.clone()).map_err(|_| error)
+        }
+        (prepared, _) => prepared,
+    }
+}
+
 /// A password, prepared. It may be empty, and octets that are no UTF-8 stand for themselves: they are a password in
 /// another character set.
 pub(super) fn password(secret: &Secret) -> Result<Secret, Error> {

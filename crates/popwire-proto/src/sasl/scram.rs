@@ -150,6 +150,15 @@ impl Scram {
         Ok(header)
     }
 
+    /// What it means that the server says that it does offer channel binding.
+    fn downgraded(&self, error: Error) -> Error {
+        let word = b"server-does-support-channel-binding";
+        match (&error, &self.binding) {
+            (Error::Server(said), Binding::NotOffered) if said.as_bytes() == word => Error::Downgrade,
+            _ => error,
+        }
+    }
+
     /// The answer to the server's first message, and the signature that it has to give then.
     fn prove(&self, first_bare: &[u8], server_first: &[u8]) -> Result<(Secret, Secret), Error> {
         let ServerFirst { nonce, salt, iterations } = ServerFirst::parse(server_first)?;
@@ -222,7 +231,7 @@ impl ClientMechanism for Scram {
     fn respond(&mut self, challenge: &[u8]) -> Result<Secret, Error> {
         match std::mem::replace(&mut self.stage, Stage::Failed) {
             Stage::First(bare) => {
-                let (response, signature) = self.prove(&bare, challenge)?;
+                let (response, signature) = self.prove(&bare, challenge).map_err(|e| self.downgraded(e))?;
                 self.stage = Stage::Final(signature);
                 self.proved = true;
                 Ok(response)

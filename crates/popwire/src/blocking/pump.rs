@@ -128,9 +128,9 @@ impl Pump {
 
     /// Takes back an AUTH exchange that a login left open when its caller gave it up.
     fn leave_login(&mut self) -> Result<()> {
-        if self.core.in_login {
+        if self.core.login.is_some() {
             self.settle()?;
-            if let Some(cancel) = self.core.leave_login() {
+            if let Some(cancel) = self.core.leave_login()? {
                 self.say(&cancel)?;
             }
         }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use popwire_proto::Reply;
 use popwire_proto::sasl::{self, OAuthFailure};
+use popwire_proto::{Reply, Secret};
 
 use super::Method;
 
@@ -31,11 +31,14 @@ const LONG_TOKEN: usize = 2900;
 
 /// How a login may go on over a new connection.
 #[derive(Clone, Debug)]
-pub(crate) enum Resume {
-    /// By the ways that are left.
-    Avoiding(Vec<Method>),
-    /// With the same, but the response on a line of its own.
-    WithoutInitialResponse,
+pub(crate) struct Resume {
+    /// By none of these ways.
+    pub(crate) avoid: Vec<Method>,
+    /// With the response on a line of its own.
+    pub(crate) without_initial_response: bool,
+    /// With what the provider gave already, and whether it was asked twice for it.
+    pub(crate) secret: Option<Secret>,
+    pub(crate) refreshed: bool,
 }
 
 impl Attempt {
@@ -49,8 +52,22 @@ impl Attempt {
         self.token_octets.is_some()
     }
 
+    /// Whether the server has said within the exchange that it is the credentials.
+    pub(crate) fn blames_credentials(&self) -> bool {
+        // RFC 5802 section 7
+        let words = ["invalid-proof", "unknown-user", "invalid-username-encoding"];
+        let blamed = |error: &sasl::Error| match error {
+            sasl::Error::Server(said) => words.iter().any(|word| said.as_bytes() == word.as_bytes()),
+            _ => false,
+        };
+        self.oauth.is_some() || self.error.as_ref().is_some_and(blamed)
+    }
+
     /// What is known beyond the server's own line.
     pub(crate) fn show_details(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let (Some(sasl::Error::Server(words)), Some(_)) = (&self.error, &self.reply) {
+            write!(f, " (it says: {words})")?;
+        }
         if let Some(failure) = &self.oauth {
             write!(f, " (of the token it says: {})", failure.text)?;
         }
@@ -68,8 +85,8 @@ impl fmt::Display for Attempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.method)?;
         match (&self.error, &self.reply) {
+            (Some(sasl::Error::Server(_)), Some(reply)) | (None, Some(reply)) => reply.fmt(f)?,
             (Some(error), _) => error.fmt(f)?,
-            (None, Some(reply)) => reply.fmt(f)?,
             (None, None) if self.closed => f.write_str("the server closed the connection")?,
             (None, None) => f.write_str("no answer")?,
         }

@@ -1,20 +1,22 @@
 //! The login itself: the attempts, one after the other, and CAPA after the one that succeeds.
 
 use std::collections::VecDeque;
-use std::fmt;
+use std::sync::Arc;
 
-use popwire_proto::command::{ApopCommand, PassCommand, RpopCommand, UserCommand};
+use popwire_proto::command::{ApopCommand, AuthCommand, PassCommand, RpopCommand, UserCommand};
 use popwire_proto::sasl::{self, Exchange, Mechanism, Turn};
-use popwire_proto::{ArgumentError, Error as Proto, Reply, ResponseCode, Secret, Verb, apop};
+use popwire_proto::{
+    ArgumentError, Error as Proto, OutOfOrder, Reply, ResponseCode, Secret, State, Verb, apop,
+};
 
 use super::attempt::{Attempt, Resume};
 use super::choice::{candidates, is_announced};
 use super::credentials::{Ask, ProviderError, Source};
-use super::mechanisms::{Unfit, mechanism};
-use super::verdict::{classify, is_final};
+use super::mechanisms::mechanism;
+use super::verdict::{Shown, classify, is_final};
 use super::{Login, Method};
 use crate::conversation::{Conversation, Heard, Next, Say, Work};
-use crate::core::Core;
+use crate::core::{Core, OpenLogin};
 use crate::error::{Kind, Policy, Refusal};
 use crate::{Error, Result, Status};
 
@@ -25,13 +27,16 @@ pub(crate) struct LoggingIn<'a> {
     /// What is left to try.
     left: VecDeque<Method>,
     attempts: Vec<Attempt>,
-    /// The password or token, once it is there.
+    /// The password or token, once it is there: as it was given, and as it is sent.
+    given: Option<Secret>,
     secret: Option<Secret>,
     /// The provider has been asked for another token.
     refreshed: bool,
     stage: Stage,
     /// What the last refusal came to: what to say when nothing is left to try.
     refused: Option<Error>,
+    /// Why the last way that could not be gone could not; for want of a refusal.
+    unfit: Option<Error>,
     accepted: Option<Reply>,
 }
 
@@ -40,14 +45,21 @@ enum Stage {
     Begin,
     /// The provider is at work.
     Asked,
-    /// USER was sent, or the one line that decides it; then `proved` is true.
-    Line {
-        method: Method,
-        proved: bool,
-    },
-    /// An AUTH exchange; `None` while it is at work elsewhere.
-    Exchange(Method, Option<Exchange>),
+    Trying(Current),
     Capa,
+}
+
+/// The attempt that is under way.
+struct Current {
+    method: Method,
+    /// Of an AUTH; `None` also while it is at work elsewhere.
+    exchange: Option<Exchange>,
+    /// What the server has seen so far.
+    shown: Shown,
+    /// Whether it has answered anything.
+    answered: bool,
+    /// The initial response stood in the AUTH line.
+    in_one_line: bool,
 }
 
 /// What came of work that may take long.
@@ -55,7 +67,7 @@ pub(crate) enum Worked {
     /// The provider's answer.
     Secret(Result<Secret, ProviderError>),
     /// An exchange that has begun.
-    Begun(Result<(Exchange, popwire_proto::command::AuthCommand), sasl::Error>),
+    Begun(Result<(Exchange, AuthCommand), sasl::Error>),
     /// An exchange that has heard a reply.
     Heard(Exchange, Turn, Reply),
 }
@@ -66,36 +78,38 @@ impl<'a> LoggingIn<'a> {
             login,
             left: VecDeque::new(),
             attempts: login.history.clone(),
+            given: None,
             secret: None,
-            refreshed: false,
+            refreshed: login.refreshed,
             stage: Stage::Begin,
             refused: None,
+            unfit: None,
             accepted: None,
         }
     }
 
     fn first(&mut self, core: &mut Core) -> Result<Next> {
+        match core.machine.state() {
+            State::Authorization => {}
+            State::Update => return Err(OutOfOrder::AfterQuit.into()),
+            _ => return Err(OutOfOrder::LoginAfterLogin.into()),
+        }
         core.check_may_log_in()?;
         if self.login.credentials.is_token() {
             core.check_may_send_token()?;
         }
         self.left = candidates(self.login, core).into();
         if self.left.is_empty() {
-            return Err(Error::new(Kind::NoMethod { offered: offered(core) }));
+            return Err(self.give_up(core));
         }
-        core.begin_login();
-        let known = self.login.asked.as_ref();
-        match self.login.credentials.source() {
-            Some(Source::Provider(_)) if known.is_none() => self.ask(core, None),
-            Some(Source::Provider(_)) => {
-                self.secret = known.map(|secret| self.encoded(secret.clone())).transpose()?;
+        core.login = Some(OpenLogin::default());
+        match (self.login.credentials.source(), &self.login.asked) {
+            (Some(Source::Provider(_)), None) => self.ask(core, None),
+            (Some(Source::Known(secret)), _) | (Some(_), Some(secret)) => {
+                self.take_secret(secret.clone())?;
                 self.try_next(core)
             }
-            Some(Source::Known(secret)) => {
-                self.secret = Some(self.encoded(secret.clone())?);
-                self.try_next(core)
-            }
-            None => self.try_next(core),
+            (None, _) => self.try_next(core),
         }
     }
 
@@ -104,22 +118,28 @@ impl<'a> LoggingIn<'a> {
             return Err(self.give_up(core));
         };
         let ask = Ask { user: self.login.user.clone(), host: core.host.clone(), refused };
-        let provider = std::sync::Arc::clone(provider);
+        let provider = Arc::clone(provider);
         self.stage = Stage::Asked;
         Ok(Next::Work(Work::new(move || Worked::Secret(provider(&ask)))))
     }
 
     fn asked(&mut self, core: &mut Core, answer: Result<Secret, ProviderError>) -> Result<Next> {
         let secret = match answer {
-            Ok(secret) => self.encoded(secret)?,
+            Ok(secret) => secret,
             Err(e) => return Err(self.wrap(core, Error::new(Kind::Provider(e)))),
         };
-        if self.refreshed && self.secret.as_ref().is_some_and(|old| old.expose() == secret.expose()) {
+        if self.given.as_ref().is_some_and(|old| old.expose() == secret.expose()) {
             // The same again: the server has said what it thinks of it.
             return Err(self.give_up(core));
         }
-        self.secret = Some(secret);
+        self.take_secret(secret)?;
         self.try_next(core)
+    }
+
+    fn take_secret(&mut self, secret: Secret) -> Result<()> {
+        self.secret = Some(self.encoded(secret.clone())?);
+        self.given = Some(secret);
+        Ok(())
     }
 
     /// The password in the character set that it is to be sent in.
@@ -142,9 +162,8 @@ impl<'a> LoggingIn<'a> {
             let Some(method) = self.left.pop_front() else { break };
             match self.begin(core, method) {
                 Ok(next) => return Ok(next),
-                // This way cannot carry these credentials; nothing was sent. Another may.
-                Err(Unfit::Mechanism(error)) => self.unfit(method, error),
-                Err(Unfit::All(error)) => return Err(self.wrap(core, error)),
+                // This way cannot be gone, or not with these credentials. Nothing was sent; another may do.
+                Err(error) => self.unfit = Some(error),
             }
         }
         Err(self.give_up(core))
@@ -154,126 +173,144 @@ impl<'a> LoggingIn<'a> {
         usize::try_from(self.login.budget).unwrap_or(usize::MAX)
     }
 
-    fn unfit(&mut self, method: Method, error: sasl::Error) {
-        self.refused = Some(Error::new(Kind::Sasl { method, error: error.clone() }));
-        self.attempts.push(Attempt { error: Some(error), ..self.attempt(method) });
-    }
-
-    fn begin(&mut self, core: &mut Core, method: Method) -> Result<Next, Unfit> {
+    fn begin(&mut self, core: &mut Core, method: Method) -> Result<Next> {
         let user = self.login.user.clone();
         let secret = self.secret.clone().unwrap_or_default();
-        let say = match method {
+        let (say, shown) = match method {
             Method::UserPass => {
                 self.check_utf8(core, &secret)?;
                 // A password that cannot be sent is found before the server has heard the name.
                 core.machine.check(&PassCommand { password: secret })?;
-                Say::User(UserCommand { name: user })
+                (Say::User(UserCommand { name: user }), Shown::Name)
             }
             Method::Apop => {
                 // APOP sends no octet of its secret; RFC 6856 section 2.2 speaks of it all the same.
                 self.check_utf8(core, &secret)?;
-                Say::Apop(apop_command(core, user, &secret)?)
+                (Say::Apop(apop_command(core, user, &secret)?), Shown::Proof)
             }
-            Method::Rpop => Say::Rpop(RpopCommand { name: user }),
-            Method::Sasl(_) | Method::Custom => {
-                let mechanism = mechanism(self.login, core, method, secret)?;
-                let announced = !self.login.without_initial_response && is_announced(mechanism.name(), core);
-                self.stage = Stage::Exchange(method, None);
-                let limits = core.machine.limits().clone();
-                if mechanism.may_block() {
-                    let begin = move || Worked::Begun(Exchange::begin(mechanism, announced, &limits));
-                    return Ok(Next::Work(Work::new(begin)));
-                }
-                let (exchange, auth) =
-                    Exchange::begin(mechanism, announced, &limits).map_err(Unfit::Mechanism)?;
-                self.stage = Stage::Exchange(method, Some(exchange));
-                return Ok(Next::Say(Say::Auth(auth)));
-            }
+            Method::Rpop => (Say::Rpop(RpopCommand { name: user }), Shown::Proof),
+            Method::Sasl(_) | Method::Custom => return self.begin_auth(core, method, secret),
         };
-        self.stage = Stage::Line { method, proved: method != Method::UserPass };
+        // A name that cannot be sent is no reason to give the other ways up.
+        core.machine.check(&say)?;
+        self.stage = Stage::Trying(Current { shown, ..Current::new(method) });
+        core.login = Some(OpenLogin::default());
         Ok(Next::Say(say))
     }
 
-    fn check_utf8(&self, core: &Core, secret: &Secret) -> Result<(), Unfit> {
-        let ascii = self.login.user.is_ascii() && secret.expose().is_ascii();
-        let allowed = self.login.unannounced_utf8 || self.login.latin1 || core.capabilities.utf8_user();
-        if ascii || allowed { Ok(()) } else { Err(Error::new(Kind::Policy(Policy::Utf8NotAnnounced)).into()) }
+    fn begin_auth(&mut self, core: &mut Core, method: Method, secret: Secret) -> Result<Next> {
+        let mechanism = mechanism(self.login, core, method, secret)?;
+        let announced = !self.login.without_initial_response && is_announced(mechanism.name(), core);
+        let limits = core.machine.limits().clone();
+        if mechanism.may_block() {
+            self.stage = Stage::Trying(Current::new(method));
+            let begin = move || Worked::Begun(Exchange::begin(mechanism, announced, &limits));
+            return Ok(Next::Work(Work::new(begin)));
+        }
+        let begun = Exchange::begin(mechanism, announced, &limits);
+        let (exchange, auth) = begun.map_err(|error| Error::new(Kind::Sasl { method, error }))?;
+        Ok(self.say_auth(core, method, exchange, auth))
     }
 
     fn begun(
         &mut self,
         core: &mut Core,
         method: Method,
-        begun: Result<(Exchange, popwire_proto::command::AuthCommand), sasl::Error>,
+        begun: Result<(Exchange, AuthCommand), sasl::Error>,
     ) -> Result<Next> {
         match begun {
-            Ok((exchange, auth)) => {
-                self.stage = Stage::Exchange(method, Some(exchange));
-                Ok(Next::Say(Say::Auth(auth)))
-            }
+            Ok((exchange, auth)) => Ok(self.say_auth(core, method, exchange, auth)),
             Err(error) => {
-                self.unfit(method, error);
+                self.unfit = Some(Error::new(Kind::Sasl { method, error }));
                 self.try_next(core)
             }
         }
     }
 
+    fn say_auth(&mut self, core: &mut Core, method: Method, exchange: Exchange, auth: AuthCommand) -> Next {
+        let current = Current { in_one_line: auth.initial.is_some(), ..Current::new(method) };
+        self.go_on(core, current, exchange);
+        Next::Say(Say::Auth(auth))
+    }
+
+    /// A line of the exchange goes out.
+    fn go_on(&mut self, core: &mut Core, current: Current, exchange: Exchange) {
+        core.login = Some(OpenLogin {
+            ok_is_early: !exchange.believes_ok(),
+            untrusted: exchange.cancelled().filter(|why| why.is_server_untrusted()).cloned(),
+        });
+        let shown = Shown::of(&exchange);
+        self.stage = Stage::Trying(Current { shown, exchange: Some(exchange), ..current });
+    }
+
+    fn check_utf8(&self, core: &Core, secret: &Secret) -> Result<()> {
+        let ascii = self.login.user.is_ascii() && secret.expose().is_ascii();
+        let allowed = self.login.unannounced_utf8 || self.login.latin1 || core.capabilities.utf8_user();
+        if ascii || allowed { Ok(()) } else { Err(Error::new(Kind::Policy(Policy::Utf8NotAnnounced))) }
+    }
+
     /// A reply to a line of the login.
     fn replied(&mut self, core: &mut Core, verb: Verb, reply: Reply) -> Result<Next> {
-        match std::mem::replace(&mut self.stage, Stage::Begin) {
-            Stage::Line { method, proved: false } if reply.is_ok() => {
-                self.stage = Stage::Line { method, proved: true };
-                Ok(Next::Say(Say::Pass(PassCommand { password: self.secret.clone().unwrap_or_default() })))
-            }
-            Stage::Line { .. } if reply.is_ok() => Ok(self.accepted(core, reply)),
-            Stage::Line { method, proved } => {
-                let shown = if proved { Shown::Proof } else { Shown::Name };
-                self.refused(core, method, verb, reply, shown, self.attempt(method))
-            }
-            Stage::Exchange(method, Some(mut exchange)) => {
-                if exchange.may_block() && reply.status() == Status::Continue {
-                    self.stage = Stage::Exchange(method, None);
-                    return Ok(Next::Work(Work::new(move || {
-                        let turn = exchange.hear(&reply);
-                        Worked::Heard(exchange, turn, reply)
-                    })));
+        let Stage::Trying(current) = std::mem::replace(&mut self.stage, Stage::Begin) else {
+            return Err(self.give_up(core));
+        };
+        let mut current = Current { answered: true, ..current };
+        let Some(mut exchange) = current.exchange.take() else {
+            return match current.shown {
+                _ if !reply.is_ok() => {
+                    let attempt = self.attempt(current.method);
+                    self.refused(core, verb, reply, current.shown, attempt)
                 }
+                Shown::Name => {
+                    self.stage = Stage::Trying(Current { shown: Shown::Proof, ..current });
+                    let password = self.secret.clone().unwrap_or_default();
+                    Ok(Next::Say(Say::Pass(PassCommand { password })))
+                }
+                _ => Ok(self.accepted(core, reply)),
+            };
+        };
+        if exchange.may_block() && reply.status() == Status::Continue {
+            self.stage = Stage::Trying(current);
+            return Ok(Next::Work(Work::new(move || {
                 let turn = exchange.hear(&reply);
-                self.turn(core, method, exchange, turn, reply)
-            }
-            Stage::Exchange(_, None) | Stage::Begin | Stage::Asked | Stage::Capa => Err(self.give_up(core)),
+                Worked::Heard(exchange, turn, reply)
+            })));
         }
+        let turn = exchange.hear(&reply);
+        self.turn(core, current, exchange, turn, reply)
     }
 
     fn turn(
         &mut self,
         core: &mut Core,
-        method: Method,
+        current: Current,
         exchange: Exchange,
         turn: Turn,
         reply: Reply,
     ) -> Result<Next> {
-        let next = match turn {
-            Turn::Send(line) => Say::AuthResponse(line),
+        let line = match turn {
+            Turn::Send(line) => line,
             Turn::SendAfterOk(line) => {
                 core.machine.take_for_challenge()?;
-                Say::AuthResponse(line)
+                line
             }
             Turn::Accepted => return Ok(self.accepted(core, reply)),
             Turn::Refused => {
-                let attempt = Attempt { oauth: exchange.failure().cloned(), ..self.attempt(method) };
-                let shown = Shown::of(&exchange);
-                return self.refused(core, method, Verb::Auth, reply, shown, attempt);
+                let oauth = exchange.failure().cloned();
+                let attempt = Attempt { oauth, ..self.attempt(current.method) };
+                return self.refused(core, Verb::Auth, reply, Shown::of(&exchange), attempt);
             }
-            Turn::Failed(error) => return self.failed_within(core, method, &exchange, error, reply),
+            Turn::Failed(error) => {
+                return self.failed_within(core, current.method, &exchange, error, reply);
+            }
             _ => return Err(self.give_up(core)),
         };
-        self.stage = Stage::Exchange(method, Some(exchange));
-        Ok(Next::Say(next))
+        self.go_on(core, current, exchange);
+        Ok(Next::Say(Say::AuthResponse(line)))
     }
 
     fn accepted(&mut self, core: &mut Core, reply: Reply) -> Next {
-        core.end_login();
+        core.login = None;
         self.accepted = Some(reply);
         self.stage = Stage::Capa;
         if core.asks_capa() { Next::Say(Say::Capa) } else { Next::Done }
@@ -283,34 +320,32 @@ impl<'a> LoggingIn<'a> {
     fn refused(
         &mut self,
         core: &mut Core,
-        method: Method,
         verb: Verb,
         reply: Reply,
         shown: Shown,
         mut attempt: Attempt,
     ) -> Result<Next> {
+        let method = attempt.method;
         let mut refusal = classify(&reply, &core.capabilities, core.tls().is_some());
-        if attempt.oauth.is_some() && refusal == Refusal::Other {
-            // It is the token: the server has said so, at length.
+        if refusal == Refusal::Other && attempt.blames_credentials() {
             refusal = Refusal::Authentication;
         }
-        let proved = shown == Shown::Proof;
-        let blamed = shown == Shown::Name && reply.code().is_some();
-        if refusal == Refusal::Authentication && verb == Verb::Auth && !proved && !blamed {
+        let blamed = shown == Shown::Name && matches!(reply.code(), Some(ResponseCode::Auth));
+        let undecided = matches!(refusal, Refusal::Authentication | Refusal::Other);
+        if undecided && verb == Verb::Auth && shown != Shown::Proof && !blamed {
             // Nothing was shown that could be wrong.
             refusal = Refusal::Mechanism;
         }
         let is_final = is_final(&reply, refusal, shown, method);
-        let token_refused = self.login.credentials.is_token() && proved && refusal == Refusal::Authentication;
+        let renewable = self.login.credentials.is_token()
+            && shown == Shown::Proof
+            && refusal == Refusal::Authentication
+            && matches!(self.login.credentials.source(), Some(Source::Provider(_)));
         let oauth = attempt.oauth.clone().unwrap_or_default();
         attempt.reply = Some(reply.clone());
         self.attempts.push(attempt);
         self.refused = Some(Error::new(Kind::Refused { verb, reply, refusal }));
-        if token_refused
-            && self.attempts.len() < self.budget()
-            && !self.refreshed
-            && matches!(self.login.credentials.source(), Some(Source::Provider(_)))
-        {
+        if renewable && !self.refreshed && self.attempts.len() < self.budget() {
             self.refreshed = true;
             self.left.push_front(method);
             return self.ask(core, Some(oauth));
@@ -327,23 +362,25 @@ impl<'a> LoggingIn<'a> {
         error: sasl::Error,
         reply: Reply,
     ) -> Result<Next> {
-        let untrusted = error.is_server_untrusted();
         // The server's own word for it, after it saw the proof, is a verdict like any `-ERR`.
         let verdict = matches!(error, sasl::Error::Server(_)) && exchange.has_proved();
-        let attempt =
-            Attempt { reply: Some(reply.clone()), error: Some(error.clone()), ..self.attempt(method) };
-        if verdict {
-            return self.refused(core, method, Verb::Auth, reply, Shown::Proof, attempt);
-        }
-        self.attempts.push(attempt);
-        self.refused = Some(Error::new(Kind::Sasl { method, error: error.clone() }));
-        if untrusted {
-            // Whoever this is, it gets nothing else.
-            core.machine.abort(Proto::ServerUntrusted(error));
-            return Err(self.give_up(core));
+        let attempt = Attempt { error: Some(error.clone()), ..self.attempt(method) };
+        if verdict && reply.status() == Status::Err {
+            return self.refused(core, Verb::Auth, reply, Shown::Proof, attempt);
         }
         let coded = reply.code().is_some_and(|code| !matches!(code, ResponseCode::Auth));
+        self.attempts.push(Attempt { reply: Some(reply), ..attempt });
+        if error.is_server_untrusted() {
+            return Err(self.distrust(core, method, error));
+        }
+        self.refused = Some(Error::new(Kind::Sasl { method, error }));
         if coded || exchange.has_proved() { Err(self.give_up(core)) } else { self.try_next(core) }
+    }
+
+    /// Whoever this is, it gets nothing else.
+    fn distrust(&mut self, core: &mut Core, method: Method, error: sasl::Error) -> Error {
+        core.machine.abort(Proto::ServerUntrusted(error.clone()));
+        self.wrap(core, Error::new(Kind::Sasl { method, error }))
     }
 
     fn attempt(&self, method: Method) -> Attempt {
@@ -353,8 +390,8 @@ impl<'a> LoggingIn<'a> {
 
     /// Nothing is left to try.
     fn give_up(&mut self, core: &Core) -> Error {
-        let cause =
-            self.refused.take().unwrap_or_else(|| Error::new(Kind::NoMethod { offered: offered(core) }));
+        let cause = self.refused.take().or(self.unfit.take());
+        let cause = cause.unwrap_or_else(|| Error::new(Kind::NoMethod { offered: offered(core) }));
         self.wrap(core, cause)
     }
 
@@ -366,6 +403,42 @@ impl<'a> LoggingIn<'a> {
         let login_delay = core.capabilities.login_delay();
         let attempts = std::mem::take(&mut self.attempts);
         Error::new(Kind::Login { attempts, cause, login_delay, resume })
+    }
+
+    /// The connection is gone in the middle of an attempt.
+    fn gone(&mut self, core: &Core, current: &Current, error: Error) -> Error {
+        let method = current.method;
+        let mut resume = Resume {
+            avoid: self.attempts.iter().map(|attempt| attempt.method).collect(),
+            without_initial_response: false,
+            secret: self.given.clone(),
+            refreshed: self.refreshed,
+        };
+        let refused_before = self.attempts.len() > self.login.history.len();
+        let (cause, may_resume) = match self.refused.take() {
+            // A server that refused one way and is gone before it answered to the next has refused the login: it is no
+            // trouble of the network, and says nothing of the next way.
+            Some(refused) if refused_before && !current.answered => {
+                resume.avoid.retain(|avoided| *avoided != method);
+                (refused, true)
+            }
+            _ => {
+                self.attempts.push(Attempt { closed: true, ..self.attempt(method) });
+                let plain = method == Method::Sasl(Mechanism::Plain);
+                if plain && current.in_one_line {
+                    // Some old servers break on PLAIN in one of its two forms.
+                    resume.without_initial_response = true;
+                    (error, true)
+                } else {
+                    resume.avoid.push(method);
+                    let revealed = current.shown == Shown::Proof || self.login.without_initial_response;
+                    let settled = method.reveals_secret() && revealed;
+                    (error, !settled && !self.left.is_empty())
+                }
+            }
+        };
+        let resume = Some(resume).filter(|_| may_resume && self.attempts.len() < self.budget());
+        self.wrap_resumable(core, cause, resume)
     }
 }
 
@@ -381,59 +454,44 @@ impl Conversation for LoggingIn<'_> {
             }
             Heard::Reply(verb, reply) => self.replied(core, verb, reply),
             Heard::Worked(Worked::Secret(answer)) => self.asked(core, answer),
-            Heard::Worked(Worked::Begun(begun)) => match self.stage {
-                Stage::Exchange(method, _) => self.begun(core, method, begun),
-                _ => Err(self.give_up(core)),
-            },
-            Heard::Worked(Worked::Heard(exchange, turn, reply)) => match self.stage {
-                Stage::Exchange(method, _) => self.turn(core, method, exchange, turn, reply),
+            Heard::Worked(worked) => match (std::mem::replace(&mut self.stage, Stage::Begin), worked) {
+                (Stage::Trying(current), Worked::Begun(begun)) => self.begun(core, current.method, begun),
+                (Stage::Trying(current), Worked::Heard(exchange, turn, reply)) => {
+                    self.turn(core, current, exchange, turn, reply)
+                }
                 _ => Err(self.give_up(core)),
             },
         };
         if next.is_err() {
-            core.end_login();
+            core.login = None;
         }
         next
     }
 
-    /// The connection broke, or a deadline passed.
+    /// The connection broke, a deadline passed, or a line could not be written.
     fn failed(&mut self, core: &mut Core, error: Error) -> Error {
-        let gone = error.is_io() || core.machine.is_broken();
-        let current = match &self.stage {
-            Stage::Line { method, proved } => Some((*method, *proved)),
-            Stage::Exchange(method, exchange) => {
-                Some((*method, exchange.as_ref().is_some_and(Exchange::has_proved)))
-            }
-            Stage::Begin | Stage::Asked | Stage::Capa => None,
-        };
-        let Some((method, proved)) = current.filter(|_| gone) else { return self.wrap(core, error) };
-        let tried = self.attempts.len();
-        let mut avoid: Vec<Method> = self.attempts.iter().map(|attempt| attempt.method).collect();
-        // A server that refused one way and is gone before the next has refused the login: it is no trouble of the
-        // network, and says nothing of the next way.
-        let refused_before = tried > self.login.history.len();
-        let cause = match self.refused.take() {
-            Some(refused) if refused_before => refused,
-            _ => error,
-        };
-        if refused_before {
-            self.left.push_front(method);
-        } else {
-            avoid.push(method);
-            self.attempts.push(Attempt { closed: true, ..self.attempt(method) });
+        if self.accepted.is_some() {
+            return error;
         }
-        let plain = method == Method::Sasl(Mechanism::Plain);
-        let resume = if self.attempts.len() >= self.budget() {
-            None
-        } else if plain && !refused_before && !self.login.without_initial_response {
-            // Some old servers break on PLAIN in one of its two forms.
-            Some(Resume::WithoutInitialResponse)
-        } else if self.left.is_empty() || (method.reveals_secret() && proved && !refused_before) {
-            None
-        } else {
-            Some(Resume::Avoiding(avoid))
+        let Stage::Trying(current) = std::mem::replace(&mut self.stage, Stage::Begin) else {
+            return self.wrap(core, error);
         };
-        self.wrap_resumable(core, cause, resume)
+        let distrusted = current.exchange.as_ref().and_then(Exchange::cancelled);
+        if let Some(why) = distrusted.filter(|why| why.is_server_untrusted()).cloned() {
+            core.login = None;
+            let closed = error.is_io();
+            self.attempts.push(Attempt { closed, error: Some(why.clone()), ..self.attempt(current.method) });
+            return self.distrust(core, current.method, why);
+        }
+        if error.is_io() || core.machine.is_broken() {
+            core.login = None;
+            return self.gone(core, &current, error);
+        }
+        if error.is_timeout() {
+            // The login stays open: what answers late may be a challenge, which has to be taken back then.
+            self.attempts.push(self.attempt(current.method));
+        }
+        self.wrap(core, error)
     }
 
     fn output(self) -> Option<Reply> {
@@ -441,30 +499,9 @@ impl Conversation for LoggingIn<'_> {
     }
 }
 
-/// What the server had seen when it refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shown {
-    /// The name of the mechanism.
-    Nothing,
-    /// The user's name, or as much as that.
-    Name,
-    /// Something by which it can tell that the credentials are right or wrong.
-    Proof,
-}
-
-impl Shown {
-    fn of(exchange: &Exchange) -> Self {
-        match (exchange.has_proved(), exchange.has_spoken()) {
-            (true, _) => Self::Proof,
-            (false, true) => Self::Name,
-            (false, false) => Self::Nothing,
-        }
-    }
-}
-
-impl fmt::Debug for LoggingIn<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LoggingIn").field("left", &self.left).finish_non_exhaustive()
+impl Current {
+    fn new(method: Method) -> Self {
+        Self { method, exchange: None, shown: Shown::Nothing, answered: false, in_one_line: false }
     }
 }
 

@@ -45,10 +45,16 @@ impl Method {
     /// Whether the password or the token itself goes to the server.
     pub(super) fn reveals_secret(self) -> bool {
         match self {
-            Self::UserPass => true,
+            // Of a stranger's mechanism it is not known.
+            Self::UserPass | Self::Custom => true,
             Self::Sasl(mechanism) => mechanism.reveals_secret(),
-            Self::Apop | Self::Rpop | Self::Custom => false,
+            Self::Apop | Self::Rpop => false,
         }
+    }
+
+    /// Whether it is bound to the TLS session.
+    pub(super) fn binds_channel(self) -> bool {
+        matches!(self, Self::Sasl(mechanism) if mechanism.binds_channel())
     }
 }
 

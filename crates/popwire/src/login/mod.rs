@@ -64,6 +64,8 @@ pub struct Login {
     avoided: Vec<Method>,
     /// No initial responses: the server hung up on one.
     without_initial_response: bool,
+    /// The provider has been asked for another token.
+    refreshed: bool,
 }
 
 /// Who, and with what.
@@ -178,8 +180,8 @@ impl Login {
 
 /// How.
 impl Login {
-    /// The ways to log in, and no others, in this order. Of several, those that the server announces are tried; a single
-    /// one is tried in any case, since some servers do not announce what they have.
+    /// The ways to log in, and no others, in this order: of several, those that the server announces. If it announces none
+    /// of them they are tried all the same, since some servers do not announce what they have.
     #[must_use]
     pub fn methods<I>(mut self, methods: I) -> Self
     where
@@ -261,10 +263,10 @@ impl Login {
         let (attempts, resume) = error.resume()?;
         let mut login = self.clone();
         login.history = attempts.to_vec();
-        match resume {
-            Resume::Avoiding(methods) => login.avoided.extend(methods),
-            Resume::WithoutInitialResponse => login.without_initial_response = true,
-        }
+        login.avoided.extend(resume.avoid);
+        login.without_initial_response |= resume.without_initial_response;
+        login.asked = resume.secret;
+        login.refreshed = resume.refreshed;
         Some(login)
     }
 
@@ -282,6 +284,7 @@ impl Login {
             history: Vec::new(),
             avoided: Vec::new(),
             without_initial_response: false,
+            refreshed: false,
         }
     }
 }

@@ -1,10 +1,10 @@
 //! What a `-ERR` to a login means.
 
 use popwire_proto::listing::Capabilities;
+use popwire_proto::sasl::Exchange;
 use popwire_proto::{Reply, ResponseCode};
 
 use super::Method;
-use super::conversation::Shown;
 use crate::error::Refusal;
 
 /// What a `-ERR` to a login command means: by its code, or by its words where the server has no codes.
@@ -53,9 +53,30 @@ fn says(reply: &Reply, words: &[&[u8]]) -> bool {
 /// has another reason that holds for every way.
 pub(super) fn is_final(reply: &Reply, refusal: Refusal, shown: Shown, method: Method) -> bool {
     // A server that cannot do this type of channel binding may blame the credentials; it has not seen any.
-    let binds = matches!(method, Method::Sasl(mechanism) if mechanism.binds_channel());
-    let blamed = matches!(reply.code(), Some(ResponseCode::Auth)) && shown == Shown::Name && !binds;
+    let blamed =
+        matches!(reply.code(), Some(ResponseCode::Auth)) && shown == Shown::Name && !method.binds_channel();
     shown == Shown::Proof
         || blamed
         || !matches!(refusal, Refusal::Authentication | Refusal::Mechanism | Refusal::Other)
+}
+
+/// What the server had seen when it refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// The name of the mechanism.
+    Nothing,
+    /// The user's name, or as much as that.
+    Name,
+    /// Something by which it can tell that the credentials are right or wrong.
+    Proof,
+}
+
+impl Shown {
+    pub(super) fn of(exchange: &Exchange) -> Self {
+        match (exchange.has_proved(), exchange.has_spoken()) {
+            (true, _) => Self::Proof,
+            (false, true) => Self::Name,
+            (false, false) => Self::Nothing,
+        }
+    }
 }

@@ -2,15 +2,18 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
 use popwire::tokio::Client;
-use popwire::{Connector, Login, Security};
+use popwire::{Ask, Connector, Login, Mechanism, Security};
 use popwire_server::{Direction, Maildrop, Message as Mail, Server};
 use tokio::io::AsyncReadExt as _;
 
-use crate::setting::{MAIL, PASSWORD, ended, login, ms, on_plain_port, plain};
+use crate::actor::{Act, Actor, answer, say};
+use crate::setting::{MAIL, PASSWORD, ended, login, ms, on_plain_port, plain, tls};
 
 /// Polls at most so many times, with time for octets to come in between; then drops the future.
 async fn polled<F: Future>(times: usize, future: F) -> Option<F::Output> {
@@ -223,4 +226,179 @@ async fn a_timeout_of_the_callers_own_is_a_cancellation_too() {
     assert!(tokio::time::timeout(ms(50), client.stat()).await.is_err());
     assert_eq!(client.list().await.unwrap().len(), 2);
     assert!(client.quit().await.is_committed());
+}
+
+/// A server with SASL whose answers come in pieces.
+fn with_sasl() -> Server {
+    let mail = MAIL.iter().zip(["uid-one", "uid-two"]).map(|(mail, id)| Mail::new(*mail).unique_id(id));
+    Server::builder()
+        .user("alice", PASSWORD, Maildrop::memory(mail))
+        .token("alice", "t0ken")
+        .sasl([Mechanism::ScramSha256, Mechanism::OAuthBearer, Mechanism::XOAuth2, Mechanism::Plain])
+        .sasl_hidden([Mechanism::Login])
+        .segment(24)
+        .segment_pause(ms(1))
+        .start()
+        .unwrap()
+}
+
+/// Every `*` answers a challenge.
+fn cancels_are_due(server: &Server) {
+    let session = ended(server);
+    let mut challenged = false;
+    for line in &session.lines {
+        let text = line.text();
+        match line.direction {
+            Direction::Server => challenged = text.starts_with("+ "),
+            Direction::Client => assert!(challenged || text != "*", "a `*` that nobody asked for"),
+        }
+    }
+}
+
+/// Gives the login up after every number of polls. The session can log in again then, or has logged in.
+async fn given_up_everywhere(login: Login) {
+    let server = with_sasl();
+    let (mut times, mut again_and_in) = (0, 0);
+    loop {
+        let mut client = Client::connect(&tls(&server)).await.unwrap();
+        let done = polled(times, client.login(&login)).await;
+        if let Some(outcome) = &done {
+            assert!(outcome.is_ok());
+        } else {
+            let again = client.login(&login).await;
+            assert!(!client.is_broken(), "after {times} polls: {}", again.unwrap_err());
+            // If it is refused, the login that was given up had come to its end.
+            again_and_in += usize::from(again.is_ok());
+        }
+        assert_eq!(client.state(), popwire::State::Transaction);
+        is_in_step(&mut client).await;
+        drop(client);
+        cancels_are_due(&server);
+        if done.is_some() {
+            break;
+        }
+        times += 1 + times / 16;
+        assert!(times < 5000, "it is never ready");
+    }
+    assert!(again_and_in > 0);
+}
+
+#[tokio::test]
+async fn p_108_a_scram_login_may_be_given_up_at_any_point() {
+    given_up_everywhere(login().methods([Mechanism::ScramSha256])).await;
+}
+
+#[tokio::test]
+async fn p_108_a_login_by_plain_or_login_may_be_given_up_at_any_point() {
+    given_up_everywhere(login().methods([Mechanism::Plain])).await;
+    given_up_everywhere(login().methods([Mechanism::Login])).await;
+}
+
+#[tokio::test]
+async fn p_108_a_login_by_token_may_be_given_up_at_any_point() {
+    for mechanism in [Mechanism::OAuthBearer, Mechanism::XOAuth2] {
+        given_up_everywhere(Login::token("alice", "t0ken").methods([mechanism])).await;
+    }
+}
+
+#[tokio::test]
+async fn p_108_a_login_may_be_given_up_while_the_provider_is_at_work() {
+    let provider = |ask: &Ask| {
+        std::thread::sleep(ms(3));
+        Ok::<_, std::io::Error>(if ask.refused.is_some() { "t0ken" } else { "old" })
+    };
+    given_up_everywhere(Login::token_from("alice", provider)).await;
+}
+
+#[tokio::test]
+async fn p_124_an_ok_to_a_scram_login_that_was_given_up_is_not_believed() {
+    let script = [say("+OK\r\n")]
+        .into_iter()
+        .chain(answer("+OK\r\nSASL SCRAM-SHA-256\r\n.\r\n"))
+        .chain([Act::Hear, Act::Pause(ms(100)), say("+OK\r\n")])
+        .chain(answer("+OK 0 0\r\n"));
+    let actor = Actor::play(script);
+    let mut client = Client::connect(&actor.connector()).await.unwrap();
+    assert!(tokio::time::timeout(ms(30), client.login(&login())).await.is_err());
+    let stat = client.stat().await;
+    assert!(stat.is_err(), "a session with a server that never proved itself");
+}
+
+#[tokio::test]
+async fn a_slow_provider_keeps_nobody_else_waiting() {
+    let server = with_sasl();
+    let ticks = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&ticks);
+    let ticking = tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(ms(5)).await;
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    let provider = |_: &Ask| {
+        std::thread::sleep(ms(300));
+        Ok::<_, std::io::Error>("t0ken")
+    };
+    let login = Login::token_from("alice", provider);
+    let mut client = Client::connect(&tls(&server)).await.unwrap();
+    let before = ticks.load(Ordering::Relaxed);
+    client.login(&login).await.unwrap();
+    assert!(ticks.load(Ordering::Relaxed) - before > 10);
+    drop(client);
+    let before = ticks.load(Ordering::Relaxed);
+    assert!(server.wait_closed(1, ms(5000)));
+    drop(Client::connect_and_login(&tls(&server), &login).await.unwrap());
+    assert!(ticks.load(Ordering::Relaxed) - before > 10);
+    ticking.abort();
+}
+
+#[tokio::test]
+async fn a_provider_may_wait_for_something_async() {
+    let server = with_sasl();
+    let handle = tokio::runtime::Handle::current();
+    let login = Login::token_from("alice", move |_: &Ask| {
+        handle.block_on(tokio::time::sleep(ms(10)));
+        Ok::<_, std::io::Error>("t0ken")
+    });
+    let mut client = Client::connect(&tls(&server)).await.unwrap();
+    client.login(&login).await.unwrap();
+}
+
+/// A provider that panics.
+fn panics() -> Login {
+    fn provider(_: &Ask) -> Result<&'static str, std::io::Error> {
+        panic!("the provider panics, as it is told to")
+    }
+    Login::token_from("alice", provider)
+}
+
+#[tokio::test]
+async fn a_panic_in_a_provider_is_the_callers() {
+    let server = with_sasl();
+    let connector = tls(&server);
+    for one_go in [false, true] {
+        let connector = connector.clone();
+        let task = tokio::spawn(async move {
+            if one_go {
+                let _ = Client::connect_and_login(&connector, &panics()).await;
+            } else {
+                let mut client = Client::connect(&connector).await.unwrap();
+                let _ = client.login(&panics()).await;
+            }
+        });
+        let end = tokio::time::timeout(ms(10_000), task).await.expect("it does not hang");
+        assert!(end.unwrap_err().is_panic());
+    }
+}
+
+#[test]
+fn a_panic_in_a_provider_is_the_callers_of_the_blocking_client_too() {
+    let server = with_sasl();
+    let connector = tls(&server);
+    let end = std::thread::spawn(move || {
+        let mut client = popwire::blocking::Client::connect(&connector).unwrap();
+        let _ = client.login(&panics());
+    });
+    assert!(end.join().is_err());
+    assert!(server.wait_closed(1, ms(5000)), "the session does not end");
 }

@@ -13,6 +13,8 @@ mod actor;
 mod openssl;
 #[path = "common/setting.rs"]
 mod setting;
+#[path = "common/troupe.rs"]
+mod troupe;
 
 /// The tests that only the async door can have.
 mod cancelling;
@@ -37,6 +39,13 @@ macro_rules! themes {
             mechanisms: "mechanisms.rs",
             binding: "binding.rs",
             refusals: "refusals.rs",
+            choice: "choice.rs",
+            distrust: "distrust.rs",
+            reconnecting: "reconnecting.rs",
+            renewal: "renewal.rs",
+            verdicts: "verdicts.rs",
+            every_mechanism: "every_mechanism.rs",
+            hidden: "hidden.rs",
         }
     };
     ($($theme:ident: $file:literal,)*) => {

@@ -96,8 +96,8 @@ fn act_as(user: &[u8], authzid: &[u8], directory: &dyn Directory) -> Turn {
 
 /// Whether `password` is this user's. `user` is prepared, `password` as it came.
 fn knows(user: &[u8], password: &[u8], directory: &dyn Directory) -> Result<(), Refusal> {
-    let password = prep::password(&password.into()).map_err(|_| Refusal::Malformed)?;
-    let known = directory.password(user).and_then(|known| prep::password(&known).ok());
+    let password = prep::queried_password(&password.into()).map_err(|_| Refusal::Malformed)?;
+    let known = directory.password(user).and_then(|known| prep::queried_password(&known).ok());
     let right = known.is_some_and(|known| equal(known.expose(), password.expose()));
     if right { Ok(()) } else { Err(Refusal::Credentials) }
 }

@@ -19,8 +19,7 @@ impl ServerMechanism for Plain {
         else {
             return Turn::Refuse(Refusal::Malformed);
         };
-        let authzid = if authzid.is_empty() { Ok(Vec::new()) } else { prep::name(authzid) };
-        let (Ok(authzid), Ok(user)) = (authzid, prep::name(user)) else {
+        let (Ok(authzid), Ok(user)) = (prep::authzid(authzid), prep::name(user)) else {
             return Turn::Refuse(Refusal::Malformed);
         };
         match super::knows(&user, password, directory) {

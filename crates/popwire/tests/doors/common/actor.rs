@@ -97,7 +97,11 @@ impl Actor {
     }
 }
 
-fn perform(mut stream: TcpStream, script: Vec<Act>, reads: &Mutex<Vec<Vec<u8>>>) -> std::io::Result<()> {
+pub(crate) fn perform(
+    mut stream: TcpStream,
+    script: Vec<Act>,
+    reads: &Mutex<Vec<Vec<u8>>>,
+) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     // A test that hangs is to fail, not to hang.
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
