@@ -134,7 +134,7 @@ pub(crate) struct ConnectArgs {
     pub(crate) auth: Vec<Method>,
 
     /// Send the password in Latin-1 instead of UTF-8, for old servers
-    #[arg(long, help_heading = "Sign-in")]
+    #[arg(long, help_heading = "Sign-in", conflicts_with = "utf8_login")]
     pub(crate) latin1_password: bool,
 
     /// Send a name or password that is not ASCII even if the server does not announce UTF-8
@@ -293,6 +293,9 @@ Examples:
   STLS on port 110, and the password from a password manager:
     popwire fetch pop://alice@pop.example.org --maildir ~/Mail/isp \\
       --password-command 'pass show isp'
+  By an OAuth token, at Microsoft:
+    popwire fetch pops://al%40example.org@outlook.office365.com \\
+      --maildir ~/Mail/work --oauth-token-command 'oama access al@example.org'
   The whole conversation on stderr, without the password:
     popwire fetch pops://alice@pop.example.org --maildir ~/Mail/isp -vv";
 

@@ -23,7 +23,12 @@ pub(crate) fn open(account: &Account, mut login: Login, output: &mut Output) -> 
         let port = account.connector.effective_port();
         output.note(Verbosity::Messages, &format!("connected to {host}, port {port} ({protection})"));
         match client.login(&login) {
-            Ok(_) => return Ok(client),
+            Ok(_) => {
+                if let Some(method) = client.logged_in_by() {
+                    output.note(Verbosity::Messages, &format!("signed in by {method}"));
+                }
+                return Ok(client);
+            }
             Err(error) => match login.after(&error) {
                 Some(next) => login = next,
                 None => return Err(explain::session(&error, host, Stage::SigningIn)),

@@ -138,6 +138,12 @@ macro_rules! accessors {
             self.pump.core.tls()
         }
 
+        /// The way by which [`login`](Self::login) got in; `None` before that, and after a login step by step.
+        #[must_use]
+        pub fn logged_in_by(&self) -> Option<Method> {
+            self.pump.core.logged_in_by
+        }
+
         /// The session's state, as far as the replies tell.
         #[must_use]
         pub fn state(&self) -> State {

@@ -9,7 +9,7 @@ use proto::sasl::{self, ChannelBinding};
 use proto::{Body, Command, End, IrregularEnd, Reply, State, Verb};
 
 use crate::error::{Kind, Policy, Refusal};
-use crate::login::{asks_for_patience, classify};
+use crate::login::{Method, asks_for_patience, classify};
 use crate::timeouts::{Wait, Watch};
 use crate::tls::Established;
 use crate::trace::{Trace, TraceEvent};
@@ -35,6 +35,8 @@ pub(crate) struct Core {
     capa: bool,
     /// A login has begun and not ended: either it goes on, or its caller gave it up.
     pub(crate) login: Option<OpenLogin>,
+    /// The way by which a login came to its end.
+    pub(crate) logged_in_by: Option<Method>,
 }
 
 /// What a login would make of its next answer.
@@ -76,6 +78,7 @@ impl Core {
             masked: connector.masked.clone(),
             capa: connector.capa,
             login: None,
+            logged_in_by: None,
         }
     }
 

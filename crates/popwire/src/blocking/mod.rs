@@ -20,7 +20,7 @@ use crate::commands::{accessors, commands};
 use crate::conversation::{Opening, StartTls};
 use crate::core::Core;
 use crate::login::{LoggingIn, apop_command};
-use crate::{Connector, Farewell, Login, Result, TlsInfo, TraceLevel};
+use crate::{Connector, Farewell, Login, Method, Result, TlsInfo, TraceLevel};
 
 /// A POP3 session that blocks the thread while it waits.
 ///

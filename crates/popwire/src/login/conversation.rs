@@ -266,7 +266,7 @@ impl<'a> LoggingIn<'a> {
                     let password = self.secret.clone().unwrap_or_default();
                     Ok(Next::Say(Say::Pass(PassCommand { password })))
                 }
-                _ => Ok(self.accepted(core, reply)),
+                _ => Ok(self.accepted(core, current.method, reply)),
             };
         };
         if exchange.may_block() && reply.status() == Status::Continue {
@@ -294,7 +294,7 @@ impl<'a> LoggingIn<'a> {
                 core.machine.take_for_challenge()?;
                 line
             }
-            Turn::Accepted => return Ok(self.accepted(core, reply)),
+            Turn::Accepted => return Ok(self.accepted(core, current.method, reply)),
             Turn::Refused => {
                 let oauth = exchange.failure().cloned();
                 let attempt = Attempt { oauth, ..self.attempt(current.method) };
@@ -309,8 +309,9 @@ impl<'a> LoggingIn<'a> {
         Ok(Next::Say(Say::AuthResponse(line)))
     }
 
-    fn accepted(&mut self, core: &mut Core, reply: Reply) -> Next {
+    fn accepted(&mut self, core: &mut Core, method: Method, reply: Reply) -> Next {
         core.login = None;
+        core.logged_in_by = Some(method);
         self.accepted = Some(reply);
         self.stage = Stage::Capa;
         if core.asks_capa() { Next::Say(Say::Capa) } else { Next::Done }

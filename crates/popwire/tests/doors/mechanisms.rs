@@ -29,11 +29,12 @@ fn to(dovecot: &Dovecot, security: Security) -> Connector {
 
 helper! {
     /// Logs in, reads the mail, and leaves.
-    fn gets_in(connector: &Connector, login: &Login, messages: u64) {
+    fn gets_in(connector: &Connector, login: &Login, by: impl Into<Method>, messages: u64) {
         let what = format!("{login:?}");
         let mut client = go!(Client::connect(connector)).unwrap();
         let reply = go!(client.login(login)).unwrap_or_else(|e| panic!("{what}: {e}"));
         assert!(reply.is_ok() && client.state() == State::Transaction, "{what}");
+        assert_eq!(client.logged_in_by(), Some(by.into()), "{what}");
         assert_eq!(go!(client.stat()).unwrap().messages, messages, "{what}");
         assert!(go!(client.quit()).is_committed(), "{what}");
     }
@@ -52,10 +53,10 @@ case! {
                 Mechanism::ScramSha1,
                 Mechanism::ScramSha256,
             ] {
-                go!(gets_in(&connector, &Login::password("alice", DOVECOTS).methods([mechanism]), 1));
+                go!(gets_in(&connector, &Login::password("alice", DOVECOTS).methods([mechanism]), mechanism, 1));
             }
             for method in [Method::UserPass, Method::Apop] {
-                go!(gets_in(&connector, &Login::password("alice", DOVECOTS).methods([method]), 1));
+                go!(gets_in(&connector, &Login::password("alice", DOVECOTS).methods([method]), method, 1));
             }
         }
     }
@@ -66,7 +67,7 @@ case! {
             for mechanism in [Mechanism::OAuthBearer, Mechanism::XOAuth2] {
                 let login = Login::token("alice", token).methods([mechanism]);
                 for security in [Security::Tls, Security::Stls] {
-                    go!(gets_in(&to(&dovecot, security), &login, 1));
+                    go!(gets_in(&to(&dovecot, security), &login, mechanism, 1));
                 }
                 let mut client = go!(Client::connect(&to(&dovecot, Security::Plain))).unwrap();
                 assert!(go!(client.login(&login)).unwrap_err().is_policy());
@@ -81,11 +82,11 @@ case! {
             let tls = Tls::new().with_root_certificates(&read(dovecot.ca())).unwrap();
             let tls = tls.with_client_certificate(&certificate.0, certificate.1.clone()).unwrap();
             let connector = to(&dovecot, security).tls(tls);
-            go!(gets_in(&connector, &Login::external().acting_as("alice"), 1));
-            go!(gets_in(&connector, &Login::external(), 1));
+            go!(gets_in(&connector, &Login::external().acting_as("alice"), Mechanism::External, 1));
+            go!(gets_in(&connector, &Login::external(), Mechanism::External, 1));
         }
         for security in CHANNELS {
-            go!(gets_in(&to(&dovecot, security), &Login::anonymous("somebody"), 0));
+            go!(gets_in(&to(&dovecot, security), &Login::anonymous("somebody"), Mechanism::Anonymous, 0));
         }
     }
 
@@ -103,8 +104,8 @@ case! {
                 let connector =
                     Connector::new("localhost").port(port.parse().unwrap()).security(security).tls(tls);
                 let connector = connector.dangerous_login_without_verified_tls();
-                go!(gets_in(&connector, &Login::gssapi(), 1));
-                go!(gets_in(&connector, &Login::gssapi().acting_as("alice"), 1));
+                go!(gets_in(&connector, &Login::gssapi(), Mechanism::Gssapi, 1));
+                go!(gets_in(&connector, &Login::gssapi().acting_as("alice"), Mechanism::Gssapi, 1));
                 let mut client = go!(Client::connect(&connector)).unwrap();
                 let error = go!(client.login(&Login::gssapi().acting_as("bob"))).unwrap_err();
                 assert!(error.is_authentication(), "{error}");
