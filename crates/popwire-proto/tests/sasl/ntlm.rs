@@ -420,9 +420,9 @@ fn garbage_for_a_message_of_the_client_is_refused() {
     for length in 0..16 {
         malformed(half().respond(Some(&whole.expose()[..length]), &users()));
     }
-    // A client without Unicode.
+    // A client without a character set.
     let mut oem = whole.expose().to_vec();
-    oem[12] = 2;
+    oem[12] = 0;
     malformed(half().respond(Some(&oem), &users()));
     // Nothing comes after the end.
     let mut server = half();

@@ -17,6 +17,7 @@ const SIGNATURE: &[u8; 8] = b"NTLMSSP\0";
 /// The bits of NegotiateFlags (MS-NLMP section 2.2.2.5) that are used here.
 pub(in crate::sasl) mod flag {
     pub(in crate::sasl) const UNICODE: u32 = 0x0000_0001;
+    pub(in crate::sasl) const OEM: u32 = 0x0000_0002;
     pub(in crate::sasl) const REQUEST_TARGET: u32 = 0x0000_0004;
     pub(in crate::sasl) const NTLM: u32 = 0x0000_0200;
     pub(in crate::sasl) const ALWAYS_SIGN: u32 = 0x0000_8000;
@@ -75,9 +76,6 @@ impl<'a> Challenge<'a> {
         else {
             return Err("it is no CHALLENGE_MESSAGE of NTLM");
         };
-        if flags & flag::UNICODE == 0 {
-            return Err("it does not agree to Unicode");
-        }
         // Fields that the flags do not announce are not looked at: older servers leave them out altogether.
         if flags & flag::REQUEST_TARGET != 0 && field(message, 12, 32).is_none() {
             return Err("its target name lies outside of it");

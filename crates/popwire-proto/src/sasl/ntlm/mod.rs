@@ -84,6 +84,9 @@ impl Ntlm {
         let (domain, user) = self.names()?;
         let key = Key::new(user, domain, &self.password).ok_or(Error::Unpreparable)?;
         let asked = Challenge::parse(challenge).map_err(Error::BadChallenge)?;
+        if asked.flags & flag::UNICODE == 0 {
+            return Err(Error::BadChallenge("it does not agree to Unicode"));
+        }
         let nonce = nonce_of(&self.nonce);
         // A server that tells the time wants it back, and then it can also check a MIC over all three messages.
         let (time, list, with_mic) = match asked.timestamp().map_err(Error::BadChallenge)? {

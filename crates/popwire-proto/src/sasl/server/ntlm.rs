@@ -11,9 +11,8 @@ use crate::sasl::ntlm::{
     Authenticate, Challenge, Key, MIC_PRESENT, av, filetime, flag, mic, nonce_of, parse_negotiate, utf16,
 };
 
-/// What this side agrees to: no security layer.
-const OFFERED: u32 = flag::UNICODE
-    | flag::REQUEST_TARGET
+/// What this side agrees to, besides the character set: no security layer.
+const OFFERED: u32 = flag::REQUEST_TARGET
     | flag::NTLM
     | flag::ALWAYS_SIGN
     | flag::TARGET_TYPE_SERVER
@@ -54,17 +53,21 @@ impl Ntlm {
     /// The CHALLENGE_MESSAGE; `None` if the client cannot be answered.
     fn challenge(&self, negotiate: &[u8]) -> Option<Vec<u8>> {
         let asked = parse_negotiate(negotiate)?;
-        if asked & flag::UNICODE == 0 {
-            return None;
-        }
+        // Some clients, curl among them, know no Unicode: their names are ASCII here.
+        let charset = match asked {
+            _ if asked & flag::UNICODE != 0 => flag::UNICODE,
+            _ if asked & flag::OEM != 0 => flag::OEM,
+            _ => return None,
+        };
         let target = utf16(&self.target);
+        let name = if charset == flag::UNICODE { target.as_slice() } else { self.target.as_bytes() };
         let now = filetime(self.now).to_le_bytes();
         let pairs = vec![
             (av::NB_DOMAIN_NAME, target.as_slice()),
             (av::NB_COMPUTER_NAME, &target),
             (av::TIMESTAMP, &now),
         ];
-        Challenge { flags: OFFERED, nonce: nonce_of(&self.nonce), pairs }.encode(&target)
+        Challenge { flags: OFFERED | charset, nonce: nonce_of(&self.nonce), pairs }.encode(name)
     }
 
     fn verify(
@@ -76,9 +79,12 @@ impl Ntlm {
     ) -> Result<Turn, Refusal> {
         let said = Authenticate::parse(response).ok_or(Refusal::Malformed)?;
         let asked = Challenge::parse(challenge).map_err(|_| Refusal::Malformed)?;
-        if said.flags & flag::UNICODE == 0 {
+        // What both sides have agreed upon counts, and nothing else.
+        if said.flags & asked.flags & (flag::UNICODE | flag::OEM) == 0 {
             return Err(Refusal::Malformed);
         }
+        let text =
+            |octets: &[u8]| if asked.flags & flag::UNICODE != 0 { unicode(octets) } else { ascii(octets) };
         let user = text(said.user).ok_or(Refusal::Malformed)?;
         let domain = text(said.domain).ok_or(Refusal::Malformed)?;
         // An older response is well-formed, but proves too little.
@@ -120,8 +126,12 @@ fn look_up(domain: &str, user: &str, directory: &dyn Directory) -> Option<(Vec<u
         .find_map(|name| Some((name.as_bytes().to_vec(), directory.password(name.as_bytes())?)))
 }
 
+fn ascii(octets: &[u8]) -> Option<String> {
+    octets.is_ascii().then(|| String::from_utf8_lossy(octets).into_owned())
+}
+
 /// UTF-16, little-endian.
-fn text(octets: &[u8]) -> Option<String> {
+fn unicode(octets: &[u8]) -> Option<String> {
     let (units, odd) = octets.as_chunks::<2>();
     let units: Vec<u16> = units.iter().map(|unit| u16::from_le_bytes(*unit)).collect();
     if odd.is_empty() { String::from_utf16(&units).ok() } else { None }
