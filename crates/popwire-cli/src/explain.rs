@@ -227,6 +227,15 @@ fn explain(error: &Error, host: &str, stage: Stage, safe: &str) -> Problem {
         };
         return problem(Exit::NoPermission, said, next);
     }
+    let scram = |attempt: &popwire::Attempt| attempt.method.name().starts_with("SCRAM");
+    if error.is_authentication() && error.attempts().last().is_some_and(|last| scram(last) && !last.proved) {
+        return problem(
+            Exit::NoPermission,
+            said,
+            "The password was not looked at. Check the user name (often it is the whole mail address); if it is right, the \
+             server may keep the password in a form that SCRAM cannot use: --auth PLAIN.",
+        );
+    }
     if error.is_authentication() {
         return problem(
             Exit::NoPermission,

@@ -360,6 +360,19 @@ fn a_server_that_does_not_know_the_password_is_not_the_server() {
 }
 
 #[test]
+fn a_server_that_refuses_before_it_has_seen_a_proof() {
+    // Dovecot does so where it keeps passwords as hashes of another kind.
+    let world = world_with(|server| {
+        server
+            .sasl([Mechanism::ScramSha256, Mechanism::Plain])
+            .script("AUTH SCRAM-SHA-256", "-ERR [AUTH] Authentication failed.\r\n")
+    });
+    ls(&world, "").failed(77, &["Authentication failed", "The password was not looked at.", "--auth PLAIN"]);
+    assert!(!said(&world).iter().any(|line| line.starts_with("AUTH PLAIN")), "a verdict is a verdict");
+    assert_eq!(ls(&world, "--auth PLAIN").code, 0);
+}
+
+#[test]
 fn a_method_that_is_refused_and_no_method_at_all() {
     let world = world_with(|server| server.sasl([Mechanism::ScramSha256]));
     let run = ls(&world, "--auth CRAM-MD5");

@@ -22,6 +22,9 @@ pub struct Attempt {
     /// How many octets the token has, if it was one. Exchange Online takes no line of more than 4096, which is about 3000
     /// octets of token.
     pub token_octets: Option<usize>,
+    /// Whether the server had seen something by which it can tell that the credentials are right or wrong. If it blames them
+    /// without, it may keep the password in a form that this mechanism cannot use, and another may work.
+    pub proved: bool,
     /// Whether the server closed the connection instead of an answer.
     pub closed: bool,
 }
@@ -43,7 +46,15 @@ pub(crate) struct Resume {
 
 impl Attempt {
     pub(super) fn new(method: Method) -> Self {
-        Self { method, reply: None, error: None, oauth: None, token_octets: None, closed: false }
+        Self {
+            method,
+            reply: None,
+            error: None,
+            oauth: None,
+            token_octets: None,
+            proved: false,
+            closed: false,
+        }
     }
 
     /// Whether a token was shown.

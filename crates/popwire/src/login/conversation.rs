@@ -344,6 +344,7 @@ impl<'a> LoggingIn<'a> {
             && matches!(self.login.credentials.source(), Some(Source::Provider(_)));
         let oauth = attempt.oauth.clone().unwrap_or_default();
         attempt.reply = Some(reply.clone());
+        attempt.proved = shown == Shown::Proof;
         self.attempts.push(attempt);
         self.refused = Some(Error::new(Kind::Refused { verb, reply, refusal }));
         if renewable && !self.refreshed && self.attempts.len() < self.budget() {
@@ -370,7 +371,7 @@ impl<'a> LoggingIn<'a> {
             return self.refused(core, Verb::Auth, reply, Shown::Proof, attempt);
         }
         let coded = reply.code().is_some_and(|code| !matches!(code, ResponseCode::Auth));
-        self.attempts.push(Attempt { reply: Some(reply), ..attempt });
+        self.attempts.push(Attempt { reply: Some(reply), proved: exchange.has_proved(), ..attempt });
         if error.is_server_untrusted() {
             return Err(self.distrust(core, method, error));
         }
