@@ -93,6 +93,20 @@ type InitSecContext = unsafe extern "C" fn(
     actual_flags: *mut u32,
     actual_lifetime: *mut u32,
 ) -> u32;
+type AcceptSecContext = unsafe extern "C" fn(
+    minor: *mut u32,
+    context: *mut RawContext,
+    credentials: *mut c_void,
+    input: *mut RawBuffer,
+    channel_bindings: *mut c_void,
+    source: *mut RawName,
+    mechanism: *mut *mut RawOid,
+    output: *mut RawBuffer,
+    flags: *mut u32,
+    lifetime: *mut u32,
+    delegated: *mut *mut c_void,
+) -> u32;
+type DisplayName = unsafe extern "C" fn(*mut u32, RawName, *mut RawBuffer, *mut *mut RawOid) -> u32;
 type DeleteSecContext = unsafe extern "C" fn(*mut u32, *mut RawContext, *mut RawBuffer) -> u32;
 type Wrap =
     unsafe extern "C" fn(*mut u32, RawContext, c_int, u32, *mut RawBuffer, *mut c_int, *mut RawBuffer) -> u32;
@@ -106,6 +120,8 @@ struct Api {
     import_name: ImportName,
     release_name: ReleaseName,
     init_sec_context: InitSecContext,
+    accept_sec_context: AcceptSecContext,
+    display_name: DisplayName,
     delete_sec_context: DeleteSecContext,
     wrap: Wrap,
     unwrap: Unwrap,
@@ -156,6 +172,10 @@ impl Api {
             release_name: unsafe { function(&library, c"gss_release_name") }?,
             // SAFETY: likewise (section 5.19).
             init_sec_context: unsafe { function(&library, c"gss_init_sec_context") }?,
+            // SAFETY: likewise (section 5.1).
+            accept_sec_context: unsafe { function(&library, c"gss_accept_sec_context") }?,
+            // SAFETY: likewise (section 5.10).
+            display_name: unsafe { function(&library, c"gss_display_name") }?,
             // SAFETY: likewise (section 5.9).
             delete_sec_context: unsafe { function(&library, c"gss_delete_sec_context") }?,
             // SAFETY: likewise (section 5.33).
@@ -324,7 +344,8 @@ pub(crate) struct Step {
 /// A security context: what client and server have agreed upon.
 pub(crate) struct Context {
     api: &'static Api,
-    target: Name,
+    /// For a client the service, for a server the client; null until it is known.
+    peer: Name,
     /// Null until the first step.
     raw: RawContext,
     stage: Stage,
@@ -347,7 +368,71 @@ unsafe impl Send for Context {}
 impl Context {
     /// None yet: the first step begins it.
     pub(crate) fn new(target: Name) -> Self {
-        Self { api: target.api, target, raw: ptr::null_mut(), stage: Stage::Negotiating }
+        Self { api: target.api, peer: target, raw: ptr::null_mut(), stage: Stage::Negotiating }
+    }
+
+    /// The server's, for whoever comes.
+    pub(crate) fn accepting() -> Result<Self, Error> {
+        Ok(Self::new(Name { api: api()?, raw: ptr::null_mut() }))
+    }
+
+    /// The next token for the client, from the client's. The keys are the default ones. To be called on what
+    /// [`accepting`](Self::accepting) gave, and on nothing else.
+    pub(crate) fn accept(&mut self, token: &[u8]) -> Result<Step, Error> {
+        if self.stage != Stage::Negotiating {
+            return Err(Error::UnexpectedChallenge);
+        }
+        // Unless it comes to a good end.
+        self.stage = Stage::Failed;
+        // What an earlier call said of the client is released.
+        self.peer = Name { api: self.api, raw: ptr::null_mut() };
+        let mut token = input(token);
+        let mut answer = Buffer::empty(self.api);
+        let (mut minor, mut flags) = (0, 0);
+        // SAFETY: the pointers are to places that live through the call; the octets of the token are only read. The
+        // context is null or from the call before, which did not fail; the name is null and the answer empty, as outputs
+        // must be. Null stands for the default credentials, for no channel bindings, and for results that are not wanted.
+        let major = unsafe {
+            (self.api.accept_sec_context)(
+                &raw mut minor,
+                &raw mut self.raw,
+                ptr::null_mut(),
+                &raw mut token,
+                ptr::null_mut(),
+                &raw mut self.peer.raw,
+                ptr::null_mut(),
+                &raw mut answer.raw,
+                &raw mut flags,
+                ptr::null_mut(),
+                ptr::null_mut(),
+            )
+        };
+        if major & ERRORS != 0 {
+            return Err(self.api.error("no context", major, minor));
+        }
+        let complete = major & CONTINUE_NEEDED == 0;
+        if complete && flags & INTEGRITY == 0 {
+            return Err(Error::Other("Kerberos: messages could not be protected".to_owned()));
+        }
+        self.stage = if complete { Stage::Complete } else { Stage::Negotiating };
+        Ok(Step { token: answer.take(), complete })
+    }
+
+    /// The client's principal, as text.
+    pub(crate) fn peer(&self) -> Result<String, Error> {
+        self.complete()?;
+        let mut name = Buffer::empty(self.api);
+        let mut minor = 0;
+        // SAFETY: the pointers are to places that live through the call; the context is complete, so the name is valid; the
+        // text is empty, as an output must be. Null stands for a result that is not wanted.
+        let major = unsafe {
+            (self.api.display_name)(&raw mut minor, self.peer.raw, &raw mut name.raw, ptr::null_mut())
+        };
+        if major & ERRORS != 0 {
+            return Err(self.api.error("the client's name", major, minor));
+        }
+        String::from_utf8(name.octets().to_vec())
+            .map_err(|_| Error::Other("Kerberos: the client's name is no text".to_owned()))
     }
 
     /// The next token, from the server's, which the first step has not. The credentials are the default ones. Completes
@@ -370,7 +455,7 @@ impl Context {
                 &raw mut minor,
                 ptr::null_mut(),
                 &raw mut self.raw,
-                self.target.raw,
+                self.peer.raw,
                 KERBEROS.as_ptr(),
                 MUTUAL | SEQUENCE | INTEGRITY,
                 0,
@@ -413,7 +498,7 @@ impl Context {
         };
         // What is no failure says that the message came out of its turn, or twice.
         if major != 0 {
-            return Err(self.api.error("the server's message", major, minor));
+            return Err(self.api.error("the other side's message", major, minor));
         }
         Ok(message.take())
     }

@@ -11,7 +11,10 @@
 //!
 //! Unsafe code, which calling C takes, is in one module, with the reasons why it is sound.
 
+mod acceptor;
 mod ffi;
+
+pub use acceptor::Acceptor;
 
 use std::{fmt, mem};
 
@@ -120,15 +123,20 @@ impl Gssapi {
 /// section 4.1). MIT's library takes nothing else either; Heimdal 7.8 crashes on what is framed otherwise, and a server
 /// must not have that in its hand.
 fn is_framed(token: &[u8]) -> bool {
+    framed(token).is_some_and(|body| matches!(body, [2 | 3, 0, _, ..]))
+}
+
+/// What is in the frame of a Kerberos token: its kind, in two octets, and the rest.
+fn framed(token: &[u8]) -> Option<&[u8]> {
     let (length, content) = match token {
         [0x60, length @ ..=0x7f, content @ ..] => (usize::from(*length), content),
         [0x60, 0x81, length, content @ ..] => (usize::from(*length), content),
         [0x60, 0x82, high, low, content @ ..] => (usize::from(u16::from_be_bytes([*high, *low])), content),
-        // Those that are longer than 64 KiB carry a ticket; an answer does not.
-        _ => return false,
+        // No line of AUTH has room for one of more than 64 KiB.
+        _ => return None,
     };
     let body = content.strip_prefix(b"\x06\x09\x2a\x86\x48\x86\xf7\x12\x01\x02\x02");
-    length == content.len() && body.is_some_and(|body| matches!(body, [2 | 3, 0, _, ..]))
+    body.filter(|_| length == content.len())
 }
 
 /// The answer to an offer of security layers, before it is wrapped (RFC 4752 sections 3.1 and 3.3).

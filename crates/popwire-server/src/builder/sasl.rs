@@ -13,7 +13,8 @@ impl Builder {
     ///
     /// What cannot be used is neither announced nor accepted: EXTERNAL if the client showed no certificate of
     /// [`Server::client_certificate`](crate::Server::client_certificate) within TLS, the -PLUS mechanisms without TLS,
-    /// those that hand over secrets as [`Builder::require_tls`] says, and GSSAPI never.
+    /// those that hand over secrets as [`Builder::require_tls`] says, and GSSAPI without the feature `gssapi`. With it, the
+    /// system's Kerberos library serves, with the key of `pop@host` from the keytab that `KRB5_KTNAME` names.
     pub fn sasl(mut self, mechanisms: impl IntoIterator<Item = Mechanism>) -> Self {
         self.options.sasl.offered = mechanisms.into_iter().collect();
         self

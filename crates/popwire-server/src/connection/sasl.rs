@@ -69,6 +69,13 @@ impl Connection {
             self.err(None, "this mechanism cannot be used now");
             return Ok(Then::Continue);
         };
+        #[cfg(feature = "gssapi")]
+        let half = match mechanism {
+            Mechanism::Gssapi if self.shared.options.sasl.quirks.midway != Some(mechanism) => {
+                Some(Box::new(popwire_gssapi::Acceptor::new()) as Box<dyn ServerMechanism>)
+            }
+            _ => half,
+        };
         // Responses may be longer than commands, but only now.
         self.machine.set_line_limit(RESPONSE_LINE);
         let end = self.exchange(mechanism, half, initial).await;
@@ -242,7 +249,9 @@ impl Connection {
     fn can_use(&self, mechanism: Mechanism) -> bool {
         match mechanism {
             Mechanism::External => self.certificate_user().is_some(),
-            Mechanism::Gssapi => self.shared.options.sasl.quirks.midway == Some(mechanism),
+            Mechanism::Gssapi => {
+                cfg!(feature = "gssapi") || self.shared.options.sasl.quirks.midway == Some(mechanism)
+            }
             _ => !mechanism.binds_channel() || self.machine.is_tls(),
         }
     }

@@ -93,7 +93,7 @@ case! {
     /// The Kerberos library looks into the environment of the process, so the test runs itself again in a child that has
     /// the environment of its realm.
     #[cfg(feature = "gssapi")]
-    fn dovecot_takes_a_ticket() {
+    fn dovecot_and_the_embedded_server_take_a_ticket() {
         const HOME: &str = "POPWIRE_TEST_DOVECOT";
         if let Some(place) = std::env::var_os(HOME) {
             let place = place.into_string().unwrap();
@@ -110,6 +110,22 @@ case! {
                 let error = go!(client.login(&Login::gssapi().acting_as("bob"))).unwrap_err();
                 assert!(error.is_authentication(), "{error}");
             }
+            let server = crate::setting::alice().sasl([Mechanism::Gssapi, Mechanism::Plain]).start().unwrap();
+            for connector in [
+                crate::setting::plain(&server),
+                crate::setting::tls(&server),
+                crate::setting::on_plain_port(&server, Security::Stls),
+            ] {
+                go!(gets_in(&connector, &Login::gssapi(), Mechanism::Gssapi, 2));
+                go!(gets_in(&connector, &Login::gssapi().acting_as("alice"), Mechanism::Gssapi, 2));
+                let mut client = go!(Client::connect(&connector)).unwrap();
+                let error = go!(client.login(&Login::gssapi().acting_as("bob"))).unwrap_err();
+                assert!(error.is_authentication(), "{error}");
+                // Nothing is left of it.
+                let password = crate::setting::login().methods([Mechanism::Plain]);
+                go!(client.login(&password)).unwrap();
+                assert!(go!(client.quit()).is_committed());
+            }
             return;
         }
         let kerberos = Kerberos::start().unwrap();
@@ -117,10 +133,12 @@ case! {
         let options =
             Options { alice: mail, extra_conf: kerberos.dovecot_conf(), ..Options::default() };
         let dovecot = Dovecot::start(&options).unwrap();
-        let name = format!("{}::dovecot_takes_a_ticket", module_path!().split_once("::").unwrap().1);
+        let name = format!("{}::dovecot_and_the_embedded_server_take_a_ticket", module_path!().split_once("::").unwrap().1);
         let output = std::process::Command::new(std::env::current_exe().unwrap())
             .args(["--exact", &name, "--nocapture"])
             .envs(kerberos.environment(kerberos.ccache()))
+            .env("KRB5_KTNAME", kerberos.keytab())
+            .env("KRB5RCACHENAME", "none:")
             .env(HOME, format!("{},{} {}", dovecot.port, dovecot.tls_port, dovecot.ca().display()))
             .output()
             .unwrap();
