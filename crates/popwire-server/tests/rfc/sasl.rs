@@ -261,6 +261,16 @@ fn p_112_names_are_prepared() {
 }
 
 #[test]
+fn p_092_gssapi_is_there_by_its_feature_only() {
+    let server = with(&[Mechanism::Gssapi, Mechanism::Plain]).start().unwrap();
+    let mut talk = greeted(&server);
+    let (offered, answer) =
+        if cfg!(feature = "gssapi") { ("GSSAPI PLAIN", "+ ") } else { ("PLAIN", "-ERR no such mechanism") };
+    assert_eq!(announced(&mut talk), offered);
+    talk.run(&format!("C: AUTH GSSAPI\nS: {answer}"));
+}
+
+#[test]
 fn p_113_nothing_in_clear_text_before_tls() {
     let mechanisms = [
         Mechanism::ScramSha256Plus,
@@ -270,7 +280,6 @@ fn p_113_nothing_in_clear_text_before_tls() {
         Mechanism::OAuthBearer,
         Mechanism::XOAuth2,
         Mechanism::External,
-        Mechanism::Gssapi,
     ];
     let server = with(&mechanisms).require_tls(true).start().unwrap();
     let mut talk = greeted(&server);
