@@ -245,7 +245,7 @@ fn explain(error: &Error, host: &str, stage: Stage, safe: &str) -> Problem {
         );
     }
     if error.is_policy() {
-        let next = if error.to_string().contains("token") {
+        let next = if error.is_login_in_the_clear() {
             "Write pops://, or pop:// without --insecure-plaintext."
         } else {
             "Some servers take UTF-8 without saying so: --utf8-login sends it; --latin1-password sends Latin-1."

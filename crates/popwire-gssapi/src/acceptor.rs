@@ -4,7 +4,7 @@ use std::{fmt, mem};
 
 use popwire_proto::sasl::{
     Error,
-    server::{Directory, Refusal, ServerMechanism, Turn},
+    server::{Directory, Refusal, ServerMechanism, Turn, act_as},
 };
 
 use crate::ffi::Context;
@@ -71,11 +71,7 @@ fn enter(mut context: Context, choice: &[u8], directory: &dyn Directory) -> Resu
     };
     let principal = context.peer()?;
     let user = principal.split(['@', '/']).next().unwrap_or_default().as_bytes();
-    Ok(match authzid {
-        [] => Turn::Accept(user.to_vec()),
-        other if other == user || directory.may_act_as(user, other) => Turn::Accept(other.to_vec()),
-        _ => Turn::Refuse(Refusal::Credentials),
-    })
+    Ok(act_as(user, authzid, directory))
 }
 
 impl ServerMechanism for Acceptor {

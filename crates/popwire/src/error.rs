@@ -290,6 +290,13 @@ impl Error {
         matches!(self.kind(), Kind::Policy(_) | Kind::NoMethod { .. })
     }
 
+    /// It was a login that was kept from going out without TLS, or without knowing who is at the other end; a token needs TLS
+    /// in any case. Nothing was sent.
+    #[must_use]
+    pub fn is_login_in_the_clear(&self) -> bool {
+        matches!(self.kind(), Kind::Policy(Policy::LoginInTheClear | Policy::TokenInTheClear))
+    }
+
     /// The server offers no way to log in that is allowed and that the credentials fit; the text says what it offers.
     /// Nothing was sent.
     #[must_use]

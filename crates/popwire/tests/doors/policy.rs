@@ -12,7 +12,7 @@ use crate::setting::{PASSWORD, alice, ca, ended, login, on_plain_port, plain, sa
 #[track_caller]
 fn is_forbidden<T: std::fmt::Debug>(answer: Result<T, Error>) {
     let error = answer.unwrap_err();
-    assert!(error.is_policy(), "{error:?}");
+    assert!(error.is_policy() && error.is_login_in_the_clear(), "{error:?}");
     assert!(!error.is_retryable() && !error.is_misuse() && !error.is_authentication(), "{error:?}");
 }
 

@@ -83,8 +83,10 @@ pub trait Directory {
     }
 }
 
-/// Lets `user`, who has shown who he is, in as himself or as whom he asks for.
-fn act_as(user: &[u8], authzid: &[u8], directory: &dyn Directory) -> Turn {
+/// Lets `user`, who has shown who he is, in as himself or, if the directory allows it, as whom he asks for: the rule for an
+/// authorization identity, which is empty where none is asked for (RFC 4422 section 3.4.1).
+#[must_use]
+pub fn act_as(user: &[u8], authzid: &[u8], directory: &dyn Directory) -> Turn {
     if authzid.is_empty() || authzid == user {
         Turn::Accept(user.to_vec())
     } else if directory.may_act_as(user, authzid) {
