@@ -15,7 +15,7 @@ use crate::{Answer, Certificate, Maildrop, Server, StartError};
 #[derive(Clone, Debug, Default)]
 #[must_use = "nothing happens before `start`"]
 pub struct Builder {
-    options: Options,
+    pub(crate) options: Options,
 }
 
 /// Users, addresses, and the start.

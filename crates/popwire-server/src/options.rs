@@ -11,6 +11,7 @@ use popwire_proto::sasl::Mechanism;
 use popwire_proto::sasl::server::Fault;
 use popwire_proto::stuff::LineEnds;
 
+use crate::quirks::Quirks;
 use crate::{Answer, Certificate, Maildrop};
 
 /// What a [`Builder`](crate::Builder) collects.
@@ -36,6 +37,7 @@ pub(crate) struct Options {
     pub(crate) headings: BTreeMap<String, Vec<u8>>,
     /// In the order in which they were given: the first that applies is used.
     pub(crate) scripts: Vec<(String, Answer)>,
+    pub(crate) quirks: Quirks,
     pub(crate) max_connections: usize,
     pub(crate) record: bool,
 }
@@ -176,6 +178,7 @@ impl Default for Options {
             segment: None,
             headings: BTreeMap::new(),
             scripts: Vec::new(),
+            quirks: Quirks::default(),
             // Far below the usual limit of 1024 open files, far above what a test opens.
             max_connections: 500,
             record: true,

@@ -58,57 +58,11 @@ macro_rules! themes {
 }
 
 mod blocking {
-    mod door {
-        pub(super) use popwire::blocking::Client;
-        pub(super) use std::io::{BufRead as _, Read as _};
-    }
-    macro_rules! go {
-        ($waited:expr) => {
-            $waited
-        };
-    }
-    macro_rules! pause {
-        ($time:expr) => {
-            std::thread::sleep($time)
-        };
-    }
-    macro_rules! case {
-        ($($(#[$meta:meta])* fn $name:ident() $body:block)*) => {
-            $($(#[$meta])* #[test] fn $name() $body)*
-        };
-    }
-    macro_rules! helper {
-        ($($(#[$meta:meta])* fn $name:ident($($arguments:tt)*) $(-> $answer:ty)? $body:block)*) => {
-            $($(#[$meta])* fn $name($($arguments)*) $(-> $answer)? $body)*
-        };
-    }
+    include!("common/blocking.rs");
     themes!();
 }
 
 mod tokio {
-    mod door {
-        pub(super) use ::tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _};
-        pub(super) use popwire::tokio::Client;
-    }
-    macro_rules! go {
-        ($waited:expr) => {
-            $waited.await
-        };
-    }
-    macro_rules! pause {
-        ($time:expr) => {
-            ::tokio::time::sleep($time).await
-        };
-    }
-    macro_rules! case {
-        ($($(#[$meta:meta])* fn $name:ident() $body:block)*) => {
-            $($(#[$meta])* #[::tokio::test] async fn $name() $body)*
-        };
-    }
-    macro_rules! helper {
-        ($($(#[$meta:meta])* fn $name:ident($($arguments:tt)*) $(-> $answer:ty)? $body:block)*) => {
-            $($(#[$meta])* async fn $name($($arguments)*) $(-> $answer)? $body)*
-        };
-    }
+    include!("common/tokio.rs");
     themes!();
 }

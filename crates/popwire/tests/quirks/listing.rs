@@ -1,0 +1,1 @@
+// STAT, LIST and UIDL.

@@ -1,0 +1,1 @@
+// Ways of single products and providers.

@@ -1,0 +1,1 @@
+// DELE, RSET, QUIT and pipelining.
