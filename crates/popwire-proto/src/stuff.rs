@@ -47,6 +47,7 @@ enum Place {
 pub struct Stuffer {
     ends: LineEnds,
     place: Place,
+    stuffs: bool,
 }
 
 impl Stuffer {
@@ -66,7 +67,15 @@ impl Stuffer {
     /// A stuffer with the given treatment of line ends.
     #[must_use]
     pub fn with(ends: LineEnds) -> Self {
-        Self { ends, place: Place::Start }
+        Self { ends, place: Place::Start, stuffs: true }
+    }
+
+    /// Leaves out the stuffing, against RFC 1939 section 3, as some real servers do: a line of the message that is a dot
+    /// then ends the answer. It exists so that clients can be tested against it.
+    #[must_use]
+    pub fn unstuffed(mut self) -> Self {
+        self.stuffs = false;
+        self
     }
 
     /// Appends the wire form of the next octets of the message to `out`. At most twice the octets of `slice` are
@@ -80,7 +89,13 @@ impl Stuffer {
     }
 
     /// Ends the answer: a CRLF if the message did not end in one, then the line `.`.
-    pub fn finish(self, out: &mut Vec<u8>) {
+    pub fn finish(mut self, out: &mut Vec<u8>) {
+        self.end_line(out);
+        out.extend_from_slice(b".\r\n");
+    }
+
+    /// Ends the message's last line: a CRLF if it did not end in one. [`Stuffer::finish`] is this and the terminator.
+    pub fn end_line(&mut self, out: &mut Vec<u8>) {
         let at_line_start = match self.ends {
             LineEnds::Crlf => self.place != Place::Within,
             LineEnds::AsStored => self.place == Place::Start,
@@ -88,7 +103,7 @@ impl Stuffer {
         if !at_line_start {
             out.extend_from_slice(b"\r\n");
         }
-        out.extend_from_slice(b".\r\n");
+        self.place = Place::Start;
     }
 
     fn push_normalised(&mut self, mut rest: &[u8], out: &mut Vec<u8>) {
@@ -102,7 +117,7 @@ impl Stuffer {
                 self.place = Place::Start;
             }
             let Some(first) = rest.first() else { return };
-            if self.place == Place::Start && *first == b'.' {
+            if self.stuffs && self.place == Place::Start && *first == b'.' {
                 out.push(b'.');
             }
             let Some(end) = memchr2(b'\r', b'\n', rest) else {
@@ -136,7 +151,7 @@ impl Stuffer {
                     rest = rest.get(1..).unwrap_or_default();
                     continue;
                 }
-                (Place::Start, b'.') => out.push(b'.'),
+                (Place::Start, b'.') if self.stuffs => out.push(b'.'),
                 _ => {}
             }
             // Up to the first LF that follows a CR, or up to the end.
@@ -374,6 +389,18 @@ mod tests {
     fn verbatim_leaves_bare_line_ends_and_their_dots() {
         assert_eq!(stuff(LineEnds::AsStored, &[b"a\n.\r\n.b\r.c\n"]), b"a\n.\r\n..b\r.c\n\r\n.\r\n");
         assert_eq!(stuff(LineEnds::AsStored, &[b"a\r", b"\n.b\r"]), b"a\r\n..b\r\r\n.\r\n");
+    }
+
+    #[test]
+    fn unstuffed_dots_stay_as_they_are() {
+        for ends in [LineEnds::Crlf, LineEnds::AsStored] {
+            let (mut stuffer, mut out) = (Stuffer::with(ends).unstuffed(), Vec::new());
+            stuffer.push(b".\r\n..a\r\nno end", &mut out);
+            stuffer.end_line(&mut out);
+            stuffer.push(b".more", &mut out);
+            stuffer.finish(&mut out);
+            assert_eq!(out, b".\r\n..a\r\nno end\r\n.more\r\n.\r\n", "{ends:?}");
+        }
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub(crate) enum Then {
 pub(crate) enum Nth {
     Every,
     InSession(u64),
+    /// This one and all that come after it.
+    FromInSession(u64),
     InServer(u64),
 }
 
@@ -91,6 +93,13 @@ impl Answer {
     #[must_use]
     pub fn nth(mut self, n: u64) -> Self {
         self.nth = Nth::InSession(n);
+        self
+    }
+
+    /// The n-th occurrence of the command in each session, counted from 1, and all later ones.
+    #[must_use]
+    pub fn from_nth(mut self, n: u64) -> Self {
+        self.nth = Nth::FromInSession(n);
         self
     }
 

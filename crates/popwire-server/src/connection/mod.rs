@@ -196,6 +196,7 @@ impl Connection {
             let applies = match answer.nth {
                 Nth::Every => true,
                 Nth::InSession(n) => n == *in_session,
+                Nth::FromInSession(n) => n <= *in_session,
                 Nth::InServer(n) => n == in_server,
             };
             if applies && found.is_none() {

@@ -38,6 +38,15 @@ fn scripts_can_count_over_sessions_and_carry_the_command_out() {
 }
 
 #[test]
+fn a_script_can_begin_late_and_stay() {
+    let server = alice().script("NOOP", Answer::raw("-ERR enough\r\n").from_nth(2)).start().unwrap();
+    for _ in 0..2 {
+        Talk::alice(&server)
+            .run("C: NOOP\nS: +OK *\nC: NOOP\nS: -ERR enough\nC: NOOP\nS: -ERR enough\nC: QUIT\nS: +OK *");
+    }
+}
+
+#[test]
 fn a_script_can_hang() {
     let server = alice()
         .idle_timeout(Duration::from_millis(300))
