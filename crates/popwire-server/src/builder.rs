@@ -9,6 +9,8 @@ use popwire_proto::Secret;
 use popwire_proto::stuff::LineEnds;
 
 use crate::options::{Account, DictatedCapabilities, Options, QuitReply};
+use crate::quirks::MessageQuirks;
+use crate::wire::Segment;
 use crate::{Answer, Certificate, Maildrop, Server, StartError};
 
 /// Describes a [`Server`]. What is not said is as the RFCs want it.
@@ -24,8 +26,10 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`StartError`], if an address is taken, or a certificate or a thread cannot be made.
-    pub fn start(self) -> Result<Server, StartError> {
+    /// [`StartError`], if an address is taken, a certificate or a thread cannot be made, or a maildrop does not take the
+    /// messages of a quirk.
+    pub fn start(mut self) -> Result<Server, StartError> {
+        MessageQuirks::prepare(&mut self.options).map_err(StartError::Deliver)?;
         Server::start(self.options)
     }
 
@@ -194,7 +198,7 @@ impl Builder {
 
     /// Writes answers in pieces of so many octets, each flushed to the network by itself. 0 counts as 1.
     pub fn segment(mut self, octets: usize) -> Self {
-        self.options.segment = Some(octets.max(1));
+        self.options.segment = Some(Segment::Octets(octets.max(1)));
         self
     }
 

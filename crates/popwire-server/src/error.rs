@@ -21,6 +21,8 @@ pub enum StartError {
     Tls(rustls::Error),
     /// The server's thread could not be started.
     Thread(io::Error),
+    /// The messages that a quirk brings along could not be put into a maildrop.
+    Deliver(io::Error),
 }
 
 impl fmt::Display for StartError {
@@ -30,6 +32,7 @@ impl fmt::Display for StartError {
             Self::Certificate(_) => f.write_str("cannot make the certificates"),
             Self::Tls(_) => f.write_str("cannot set up TLS"),
             Self::Thread(_) => f.write_str("cannot start the server's thread"),
+            Self::Deliver(_) => f.write_str("cannot put a quirk's messages into a maildrop"),
         }
     }
 }
@@ -37,7 +40,7 @@ impl fmt::Display for StartError {
 impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Bind { source, .. } | Self::Thread(source) => Some(source),
+            Self::Bind { source, .. } | Self::Thread(source) | Self::Deliver(source) => Some(source),
             Self::Certificate(source) => Some(source),
             Self::Tls(source) => Some(source),
         }

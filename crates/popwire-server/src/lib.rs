@@ -66,6 +66,7 @@ mod answer;
 mod builder;
 mod certificate;
 mod connection;
+mod edit;
 mod error;
 mod maildrop;
 mod options;

@@ -133,6 +133,11 @@ impl Maildrop {
         taken.ok().map(|_| Lock { maildrop: self.clone() })
     }
 
+    /// Whether both are clones of one.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
     pub(crate) fn store(&self) -> &dyn Store {
         self.inner.store.as_ref()
     }

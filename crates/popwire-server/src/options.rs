@@ -12,6 +12,7 @@ use popwire_proto::sasl::server::Fault;
 use popwire_proto::stuff::LineEnds;
 
 use crate::quirks::Quirks;
+use crate::wire::Segment;
 use crate::{Answer, Certificate, Maildrop};
 
 /// What a [`Builder`](crate::Builder) collects.
@@ -33,7 +34,7 @@ pub(crate) struct Options {
     pub(crate) languages: Vec<(String, String)>,
     pub(crate) quit_reply: QuitReply,
     pub(crate) delete_at_disconnect: bool,
-    pub(crate) segment: Option<usize>,
+    pub(crate) segment: Option<Segment>,
     pub(crate) headings: BTreeMap<String, Vec<u8>>,
     /// In the order in which they were given: the first that applies is used.
     pub(crate) scripts: Vec<(String, Answer)>,

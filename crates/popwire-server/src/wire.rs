@@ -21,9 +21,36 @@ pub(crate) struct Wire {
     stream: Stream,
     /// What is to be written next.
     pub(crate) out: Vec<u8>,
-    segment: Option<usize>,
+    segment: Option<Segment>,
     segment_pause: Duration,
     write_timeout: Duration,
+}
+
+/// In which pieces an answer is written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Segment {
+    /// Of so many octets each.
+    Octets(usize),
+    /// Of all sizes up to a packet's, half of them of one to four octets. The state is that of the generator: two
+    /// connections with equal answers see equal pieces, so that a failure can be had again.
+    Random(u64),
+}
+
+impl Segment {
+    /// The size of the next piece.
+    fn next(&mut self) -> usize {
+        let state = match self {
+            Self::Octets(octets) => return *octets,
+            Self::Random(state) => state,
+        };
+        // Marsaglia's xorshift; its state must not be 0.
+        *state = (*state).max(1);
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        let largest = if *state & 1 == 0 { 4 } else { 1460 };
+        usize::try_from((*state >> 1) % largest).unwrap_or_default() + 1
+    }
 }
 
 enum Stream {
@@ -36,7 +63,7 @@ enum Stream {
 impl Wire {
     pub(crate) fn new(
         stream: TcpStream,
-        segment: Option<usize>,
+        segment: Option<Segment>,
         segment_pause: Duration,
         write_timeout: Duration,
     ) -> Self {
@@ -64,8 +91,11 @@ impl Wire {
         let out = std::mem::take(&mut self.out);
         match self.segment {
             None => self.write(&out).await?,
-            Some(octets) => {
-                for piece in out.chunks(octets) {
+            Some(mut segment) => {
+                let mut rest = out.as_slice();
+                while !rest.is_empty() {
+                    let (piece, tail) = rest.split_at(segment.next().min(rest.len()));
+                    rest = tail;
                     self.write(piece).await?;
                     self.flush_stream().await?;
                     match self.segment_pause {
@@ -73,6 +103,7 @@ impl Wire {
                         pause => tokio::time::sleep(pause).await,
                     }
                 }
+                self.segment = Some(segment);
             }
         }
         self.flush_stream().await?;

@@ -1,13 +1,16 @@
 //! RETR and TOP: messages streamed from the store to the client, never whole in memory.
 
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use popwire_proto::ResponseCode;
-use popwire_proto::stuff::{LineEnds, Stuffer, TopCutter};
+use popwire_proto::stuff::{LineEnds, TopCutter};
+use tokio::time::sleep;
 
 use super::{Connection, with_store};
 use crate::Maildrop;
 use crate::answer::Then;
+use crate::edit::Chain;
 use crate::store::Entry;
 use crate::wire::CHUNK;
 
@@ -18,16 +21,35 @@ impl Connection {
         if let Some(mailbox) = &mut self.mailbox {
             mailbox.accessed(number);
         }
+        let delay = self.shared.options.quirks.message.delay;
+        if !delay.is_zero() {
+            // Answers to earlier commands do not wait with it.
+            self.wire.flush().await?;
+            sleep(delay).await;
+        }
         self.ok(format!("{} octets", entry.size));
-        self.stream(body, None, Some(entry)).await
+        let chain = self.chain(&entry, false);
+        self.stream(body, None, chain, Some(entry)).await
     }
 
     pub(super) async fn top(&mut self, number: u64, lines: u64) -> io::Result<Then> {
         let Some(entry) = self.find(number) else { return Ok(Then::Continue) };
+        let shared = Arc::clone(&self.shared);
+        let quirks = &shared.options.quirks.message.top;
+        if quirks.arg_max.is_some_and(|most| lines > most) {
+            self.err(None, "too many lines");
+            return Ok(Then::Continue);
+        }
         let Some(body) = self.open(&entry).await? else { return Ok(Then::Continue) };
         self.ok("top of message follows");
-        let cutter = TopCutter::new(lines, self.shared.options.line_ends);
-        self.stream(body, Some(cutter), None).await
+        let cutter = quirks.cutter(lines, shared.options.line_ends);
+        let chain = self.chain(&entry, true);
+        self.stream(body, cutter, chain, quirks.marks_seen.then_some(entry)).await
+    }
+
+    fn chain(&self, entry: &Entry, top: bool) -> Chain {
+        let options = &self.shared.options;
+        options.quirks.message.chain(entry, top, options.line_ends)
     }
 
     /// Whether a message's header has octets that only UTF8 mode may show (RFC 6856 section 2.1). Without the UTF8
@@ -64,14 +86,14 @@ impl Connection {
         }
     }
 
-    /// Streams a body; at its end, but before the client can know, marks `seen`.
+    /// Streams a body, edited; at its end, but before the client can know, marks `seen`.
     async fn stream(
         &mut self,
         mut body: Body,
         mut cutter: Option<TopCutter>,
+        mut chain: Chain,
         seen: Option<Entry>,
     ) -> io::Result<Then> {
-        let mut stuffer = Stuffer::with(self.shared.options.line_ends);
         while !cutter.as_ref().is_some_and(TopCutter::is_done) {
             match body.read().await {
                 Ok(true) => {}
@@ -83,7 +105,7 @@ impl Connection {
                 Some(cutter) => cutter.take(&body.chunk),
                 None => &body.chunk,
             };
-            stuffer.push(part, &mut self.wire.out);
+            chain.push(part, &mut self.wire.out);
             self.wire.flush_chunk().await?;
         }
         if let (Some(entry), Some(mailbox)) = (seen, &self.mailbox) {
@@ -91,7 +113,7 @@ impl Connection {
             let _ =
                 with_store(&mailbox.maildrop, move |maildrop| maildrop.store().mark_seen(&entry.key)).await;
         }
-        stuffer.finish(&mut self.wire.out);
+        chain.finish(&mut self.wire.out);
         Ok(Then::Continue)
     }
 }

@@ -5,6 +5,7 @@
 //! section's struct of [`Quirks`].
 
 mod capabilities;
+mod corpus;
 mod listing;
 mod login;
 mod message;

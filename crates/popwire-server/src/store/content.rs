@@ -22,6 +22,12 @@ pub enum Content {
 }
 
 impl Content {
+    /// A message of which one line has so many octets, at most a terabyte.
+    pub(crate) fn long_line(octets: u64) -> Self {
+        let line_len = octets.clamp(1, 1 << 40);
+        Self::Generated { size: HEADER.len() as u64 + line_len + 2, line_len }
+    }
+
     /// The octets as they are stored.
     #[must_use]
     pub fn reader(&self) -> Box<dyn Read + Send> {
