@@ -97,6 +97,9 @@ impl Core {
     /// The reply that is due, if it is there.
     pub(crate) fn reply(&mut self) -> Result<Option<Reply>> {
         let Some(reply) = self.machine.reply()? else { return Ok(None) };
+        if self.machine.is_reading() && !self.machine.has_input() {
+            self.watch.status_came_alone();
+        }
         self.trace.event(TraceEvent::Received(&reply));
         if !reply.data().is_empty() && self.trace.wants_lines() {
             reply.lines().for_each(|line| self.trace.event(TraceEvent::Line(line)));

@@ -28,7 +28,8 @@ pub struct Timeouts {
     pub login: Duration,
     /// The answer to any other command, or the beginning of it where it has many lines. Default 60 s.
     pub command: Duration,
-    /// The first octet of a message. Default 300 s: servers and the virus scanners before them take their time.
+    /// The first octet of a message, and before it the `+OK`. Default 300 s: servers and the virus scanners before them
+    /// take their time, some before they say `+OK` and some after it.
     pub first_octet: Duration,
     /// Between two octets of an answer of many lines. Default 60 s.
     pub idle: Duration,
@@ -121,6 +122,8 @@ pub(crate) struct Watch {
     since: Duration,
     /// Whether anything of the answer has come.
     begun: bool,
+    /// Of a message, nothing but the status line has come.
+    status_alone: bool,
     /// How long was waited since the last octet.
     silence: Duration,
     last_octet: Duration,
@@ -135,6 +138,7 @@ impl Watch {
             verb: Verb::Greeting,
             since: Duration::ZERO,
             begun: false,
+            status_alone: false,
             silence: Duration::ZERO,
             last_octet: Duration::ZERO,
             deletions: false,
@@ -145,6 +149,7 @@ impl Watch {
     /// The wait for an answer begins, or is taken up again; `begun` tells whether something of it has come.
     pub(crate) fn expect(&mut self, verb: Verb, deletions: bool, begun: bool, now: Duration) {
         (self.verb, self.deletions, self.begun) = (verb, deletions, begun);
+        self.status_alone = false;
         self.again(now);
     }
 
@@ -165,6 +170,12 @@ impl Watch {
         self.silence = Duration::ZERO;
         self.rescue_tried = false;
         self.begun = true;
+        self.status_alone = false;
+    }
+
+    /// The `+OK` of a message came, and nothing of the message.
+    pub(crate) fn status_came_alone(&mut self) {
+        self.status_alone = true;
     }
 
     /// When the last octet came.
@@ -187,7 +198,8 @@ impl Watch {
     pub(crate) fn deadline(&self, now: Duration) -> (Duration, Wait) {
         let after = |limit: Duration| now.saturating_add(limit.saturating_sub(self.silence));
         let many = self.begun && self.has_many_lines();
-        let idle = many.then(|| (after(self.timeouts.idle), Wait::Idle(self.verb)));
+        let silence = if self.status_alone { self.timeouts.first_octet } else { self.timeouts.idle };
+        let idle = many.then(|| (after(silence), Wait::Idle(self.verb)));
         let grace = self.timeouts.rescue.filter(|_| many && self.is_message() && !self.rescue_tried);
         let rescue = grace.map(|grace| (after(grace), Wait::Rescue));
         [idle, rescue].into_iter().flatten().fold(self.by_clock(), |a, b| if b.0 < a.0 { b } else { a })

@@ -444,6 +444,12 @@ impl Client {
         matches!(self.reading, Reading::Listing { .. } | Reading::Message { .. })
     }
 
+    /// Whether octets have come that are part of no reply yet, and of no part of a message that was taken.
+    #[must_use]
+    pub fn has_input(&self) -> bool {
+        !self.inbound.unread().is_empty()
+    }
+
     /// The command whose answer is being waited for, or read.
     #[must_use]
     pub fn awaiting(&self) -> Option<Verb> {

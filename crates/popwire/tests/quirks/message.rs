@@ -6,6 +6,7 @@ use popwire::proto::Error as Protocol;
 use popwire::{Connector, IrregularEnd, Timeouts};
 use popwire_server::{Maildrop, Server};
 
+use crate::actor::{Act, Actor, answer, pause, say};
 use crate::setting::{PASSWORD, ended, login, ms, plain, said, tls, took};
 use crate::stage::{MESSAGES, start, with};
 
@@ -422,6 +423,23 @@ case! {
         took(start, 290..3000);
     }
 
+    /// unharmed: the first octet of a message has its five minutes also where `+OK` comes at once.
+    fn q_116_a_slow_start_behind_the_status() {
+        let mut timeouts = Timeouts::default();
+        (timeouts.idle, timeouts.rescue) = (ms(100), Some(ms(20)));
+        let message = format!("{}.\r\n", MESSAGES[0]);
+        let actor = Actor::greet_and([Act::Hear, say("+OK 832 octets\r\n"), pause(250), say(message)]);
+        let mut client = go!(Client::connect(&actor.connector().timeouts(timeouts.clone()))).unwrap();
+        assert_eq!(go!(retr(&mut client, 1)).unwrap(), MESSAGES[0].as_bytes());
+
+        timeouts.first_octet = ms(100);
+        let actor = Actor::greet_and(answer("+OK 832 octets\r\n"));
+        let mut client = go!(Client::connect(&actor.connector().timeouts(timeouts))).unwrap();
+        let start = Instant::now();
+        assert!(go!(retr(&mut client, 1)).unwrap_err().is_timeout());
+        took(start, 90..1500);
+    }
+
     /// refused: a scanner that takes too long is a deadline, and what it sends later is never another answer.
     fn q_023_a_scanner_that_is_too_slow() {
         let server = with(&["first_byte_delay=300ms"]);
@@ -430,7 +448,8 @@ case! {
         let mut client = go!(enter(&plain(&server).timeouts(timeouts)));
         let error = go!(retr(&mut client, 1)).unwrap_err();
         assert!(error.is_timeout() && error.is_retryable() && !client.is_broken(), "{error:?}");
-        // The late message is waited for, and skipped.
+        pause!(ms(400));
+        // The late message is skipped.
         assert_eq!(go!(client.uidl_one(2)).unwrap().uid().as_bytes(), b"m0000002");
         assert_eq!(go!(client.stat()).unwrap().messages, 3);
     }
