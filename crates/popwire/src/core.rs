@@ -9,7 +9,7 @@ use proto::sasl::{self, ChannelBinding};
 use proto::{Body, Command, End, IrregularEnd, Reply, State, Verb};
 
 use crate::error::{Kind, Policy, Refusal};
-use crate::login::{Method, asks_for_patience, classify};
+use crate::login::{Method, asks_for_patience, classify, lacks_command};
 use crate::timeouts::{Wait, Watch};
 use crate::tls::Established;
 use crate::trace::{Trace, TraceEvent};
@@ -123,9 +123,13 @@ impl Core {
                 let refusal = classify(reply, &self.capabilities, self.tls.is_some());
                 Error::new(Kind::Refused { verb, reply: reply.clone(), refusal })
             }
-            // Some servers let everybody in and refuse the first command of those who come too soon.
-            Verb::Stat if reply.code().is_none() && asks_for_patience(reply) => {
+            // Some servers let everybody in and refuse the first command of those who come too soon; some cannot load a
+            // message just now.
+            Verb::Stat | Verb::Retr | Verb::Top if reply.code().is_none() && asks_for_patience(reply) => {
                 Error::new(Kind::Refused { verb, reply: reply.clone(), refusal: Refusal::Temporary })
+            }
+            _ if reply.code().is_none() && lacks_command(reply) => {
+                Error::new(Kind::Refused { verb, reply: reply.clone(), refusal: Refusal::Unsupported })
             }
             _ => Error::refused(verb, reply.clone()),
         })

@@ -89,6 +89,8 @@ pub(crate) enum Refusal {
     TlsRequired,
     /// The server does not take this way to log in; no credentials were looked at.
     Mechanism,
+    /// The server does not have the command.
+    Unsupported,
     Other,
 }
 
@@ -208,6 +210,13 @@ impl Error {
     #[must_use]
     pub fn is_tls_required(&self) -> bool {
         self.refusal() == Some(Refusal::TlsRequired)
+    }
+
+    /// The server does not have the command, as far as its words tell: TOP, UIDL and others are optional. Another way may
+    /// lead there; the same command need not be tried again. A server that gives no reason is refused only.
+    #[must_use]
+    pub fn is_unsupported(&self) -> bool {
+        self.refusal() == Some(Refusal::Unsupported)
     }
 
     /// The server said `-ERR` to a command. Unless the connection ended, the session can go on.

@@ -21,7 +21,7 @@ pub(crate) use conversation::{LoggingIn, Worked, apop_command};
 pub use credentials::Ask;
 use credentials::{Credentials, Source};
 pub use method::Method;
-pub(crate) use verdict::{asks_for_patience, classify};
+pub(crate) use verdict::{asks_for_patience, classify, lacks_command};
 
 /// How many ways are tried at most, unless the caller says otherwise.
 const ATTEMPTS: u32 = 4;

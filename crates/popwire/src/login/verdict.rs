@@ -44,6 +44,28 @@ pub(crate) fn asks_for_patience(reply: &Reply) -> bool {
     )
 }
 
+/// Whether the server's words sound like a command that it does not have. Words that may be about a message, such as
+/// "unknown" alone, are not among them.
+pub(crate) fn lacks_command(reply: &Reply) -> bool {
+    says(
+        reply,
+        &[
+            b"unknown command",
+            b"unrecognized",
+            b"unrecognised",
+            b"unimplemented",
+            b"not implemented",
+            b"unsupported",
+            b"not supported",
+            b"invalid command",
+            b"bad command",
+            b"illegal command",
+            b"no such command",
+            b"command disabled",
+        ],
+    )
+}
+
 fn says(reply: &Reply, words: &[&[u8]]) -> bool {
     let text = reply.text().to_ascii_lowercase();
     words.iter().any(|word| text.windows(word.len()).any(|window| window == *word))

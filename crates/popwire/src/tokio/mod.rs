@@ -160,13 +160,17 @@ impl Client {
 
     /// TOP: the header, the blank line and so many lines of the body, as a reader (RFC 1939 section 7).
     ///
-    /// TOP is optional, and servers get it wrong in many ways: some ignore the number of lines, some send other headers
-    /// than with RETR, some mark the message as seen. Where it is missing, RETR and reading only as far as one wants is
-    /// the way out; what is left of the message is skipped.
+    /// TOP is optional, and servers get it wrong in many ways: some ignore the number of lines, some cut what is long, some
+    /// send other headers than with RETR or a second `+OK` before them, some mark the message as seen. So it is for a
+    /// look at a message, and never the message: that is what RETR gives. Where TOP is missing, RETR and reading only as
+    /// far as one wants is the way out; what is left of the message is skipped.
+    ///
+    /// More than 99,999,999 lines are asked for as that many: a server is known that refuses larger numbers.
     ///
     /// # Errors
     ///
-    /// [`is_refused`](crate::Error::is_refused) if there is no such message or no TOP.
+    /// [`is_refused`](crate::Error::is_refused) if there is no such message or no TOP;
+    /// [`is_unsupported`](crate::Error::is_unsupported) if the server says that it is the latter.
     pub async fn top(&mut self, number: MessageNumber, lines: u32) -> Result<Message<'_>> {
         self.message(&command::TopCommand { number, lines }, number).await
     }

@@ -170,7 +170,9 @@ case! {
             assert_eq!(go!(client.uidl_one(4)).unwrap().uid().as_bytes(), b"m0000004");
             assert_eq!(go!(client.list()).unwrap().len(), 4);
             // Given up, the rest of it is skipped as mail.
-            drop(go!(client.retr(4)).unwrap());
+            let (mut message, mut some) = (go!(client.retr(4)).unwrap(), [0; 20]);
+            go!(message.read_exact(&mut some)).unwrap();
+            drop(message);
             assert_eq!(go!(client.uidl_one(1)).unwrap().uid().as_bytes(), b"m0000001");
             assert!(go!(client.quit()).is_committed());
         }
@@ -341,12 +343,31 @@ case! {
         let server = with(&["top=none"]);
         let mut client = go!(enter(&plain(&server)));
         let error = go!(client.top(1, 0)).map(drop).unwrap_err();
-        assert!(error.is_refused() && !error.is_retryable() && !client.is_broken(), "{error:?}");
-        let (mut message, mut line) = (go!(client.retr(1)).unwrap(), Vec::new());
-        assert!(go!(message.read_line(&mut line)).unwrap());
-        assert_eq!(line, b"Subject: 1");
+        assert!(error.is_refused() && error.is_unsupported(), "{error:?}");
+        assert!(!error.is_retryable() && !client.is_broken());
+        let (mut message, mut header) = (go!(client.retr(1)).unwrap(), Vec::new());
+        while !header.ends_with(b"\r\n\r\n") {
+            assert!(go!(message.read_until(b'\n', &mut header)).unwrap() > 0);
+        }
+        assert_eq!(header, b"Subject: 1\r\n\r\n");
         drop(message);
         go!(all_is_well(&mut client));
+    }
+
+    /// told: a command that the server lacks is told from a message that it lacks, by its words.
+    fn q_111_words_for_a_command_that_is_missing() {
+        let missing = ["Unknown command.", "unimplemented", "Unrecognized command", "bad command", "TOP not supported"];
+        for text in missing {
+            let actor = Actor::greet_and(answer(format!("-ERR {text}\r\n")));
+            let mut client = go!(Client::connect(&actor.connector())).unwrap();
+            assert!(go!(client.top(1, 0)).map(drop).unwrap_err().is_unsupported(), "{text}");
+        }
+        for text in ["", "no such message", "Unknown message number", "[SYS/TEMP] TOP not supported now"] {
+            let actor = Actor::greet_and(answer(format!("-ERR {text}\r\n")));
+            let mut client = go!(Client::connect(&actor.connector())).unwrap();
+            let error = go!(client.top(1, 0)).map(drop).unwrap_err();
+            assert!(error.is_refused() && !error.is_unsupported(), "{text}");
+        }
     }
 
     /// refused: that message is, for once; the rest goes on.
@@ -477,10 +498,11 @@ case! {
     fn q_142_top_of_one_message_fails() {
         let server = with(&["top_err=3"]);
         let mut client = go!(enter(&plain(&server)));
-        for text in [&b"Can't get the letter xtb[301], try again later"[..], b"Message can not load"] {
+        let texts = [&b"Can't get the letter xtb[301], try again later"[..], b"Message can not load"];
+        for (text, temporary) in texts.into_iter().zip([true, false]) {
             let error = go!(client.top(3, 0)).map(drop).unwrap_err();
-            assert!(error.is_refused() && !client.is_broken(), "{error:?}");
-            assert_eq!(error.reply().unwrap().text(), text);
+            assert!(error.is_refused() && !error.is_unsupported() && !client.is_broken(), "{error:?}");
+            assert_eq!((error.reply().unwrap().text(), error.is_temporary()), (text, temporary));
         }
         assert_eq!(go!(top(&mut client, 2, 0)).unwrap(), b"Subject: 2\r\n\r\n");
         go!(all_is_well(&mut client));
