@@ -205,3 +205,21 @@ impl Wire {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn q_096_random_pieces_are_of_all_sizes_and_the_same_again() {
+        let sizes = || {
+            let mut segment = Segment::Random(1);
+            (0..10_000).map(|_| segment.next()).collect::<Vec<_>>()
+        };
+        let once = sizes();
+        assert_eq!(once, sizes());
+        assert!(once.iter().all(|size| (1..=1460).contains(size)));
+        assert!((1..=4).all(|size| once.contains(&size)) && once.iter().any(|size| *size > 1000));
+        assert_eq!(Segment::Random(0).next(), Segment::Random(1).next());
+    }
+}

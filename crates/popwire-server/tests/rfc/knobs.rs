@@ -59,6 +59,23 @@ fn a_script_can_hang() {
 }
 
 #[test]
+fn q_110_top_with_too_many_lines_is_refused() {
+    let server = alice().quirk("top_arg_max=99999999").unwrap().start().unwrap();
+    let mut talk = Talk::alice(&server);
+    talk.run("C: TOP 1 100000000\nS: -ERR too many lines\nC: TOP 1 99999999\nS: +OK *");
+    talk.body();
+    talk.run("C: NOOP\nS: +OK *");
+}
+
+#[test]
+fn q_095_a_maildrop_of_two_users_gets_a_quirks_messages_once() {
+    let maildrop = Maildrop::memory(["a\r\n"]);
+    let builder = Server::builder().quirk("msg_corpus=bare_lf_dot").unwrap();
+    let server = builder.user("alice", "a", maildrop.clone()).user("bob", "b", maildrop).start().unwrap();
+    assert_eq!(server.maildrop("bob").unwrap().len().unwrap(), 2);
+}
+
+#[test]
 fn headings_replace_first_lines_only() {
     let server = alice().heading("LIST", "+OK 2 320").heading("PASS", "+ERR odd").start().unwrap();
     Talk::plain(&server).run(
