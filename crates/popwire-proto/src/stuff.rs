@@ -337,9 +337,12 @@ impl TopCutter {
         }
         // The LF of a line end whose CR was the last that counted. In a later slice it may be missing: the CR was sent
         // as CRLF.
-        if self.ends == LineEnds::Crlf && self.place == Place::AfterCr && slice.get(at) == Some(&b'\n') {
+        if self.ends == LineEnds::Crlf
+            && self.place == Place::AfterCr
+            && let Some(octet) = slice.get(at)
+        {
             self.place = Place::Start;
-            at += 1;
+            at += usize::from(*octet == b'\n');
         }
         slice.get(..at).unwrap_or(slice)
     }
