@@ -138,6 +138,29 @@ impl Builder {
         self
     }
 
+    /// The least time between two logins to a maildrop, by whatever connection (RFC 2449 section 6.5), counted from the
+    /// last one that succeeded. One that comes too soon is refused with `[LOGIN-DELAY]` though the credentials are right,
+    /// and CAPA announces the time, in whole seconds and rounded up. Default zero: as often as a client wants.
+    pub fn login_delay(mut self, delay: Duration) -> Self {
+        self.options.login.delay = delay;
+        self
+    }
+
+    /// How many logins may fail in a session: the last one is refused like the others, and the connection is closed.
+    /// Refused credentials count, and AUTH exchanges that the client gave up: the challenge may have told it that they are
+    /// wrong. 0 counts as 1. Default 10.
+    pub fn max_failed_logins(mut self, logins: u32) -> Self {
+        self.options.login.max_failed = logins.max(1);
+        self
+    }
+
+    /// How long the answer to a failed login waits, which makes guessing slow. Default zero, because tests are in a hurry;
+    /// a server that strangers reach wants seconds.
+    pub fn refusal_delay(mut self, delay: Duration) -> Self {
+        self.options.login.refusal_delay = delay;
+        self
+    }
+
     /// Whether CAPA is answered (RFC 2449). Without it, no response codes are sent either. Default yes.
     pub fn capa(mut self, answered: bool) -> Self {
         self.options.capabilities.answered = answered;

@@ -4,6 +4,7 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::store::{Entry, LineEnds, Maildir, Memory, Message, Store};
 
@@ -19,6 +20,7 @@ struct Inner {
     store: Box<dyn Store>,
     locked: AtomicBool,
     removed: Mutex<Vec<Vec<u8>>>,
+    last_login: Mutex<Option<Instant>>,
 }
 
 impl Maildrop {
@@ -52,6 +54,7 @@ impl Maildrop {
                 store: Box::new(store),
                 locked: false.into(),
                 removed: Mutex::default(),
+                last_login: Mutex::default(),
             }),
         }
     }
@@ -130,7 +133,23 @@ impl Maildrop {
     #[must_use]
     pub fn lock(&self) -> Option<Lock> {
         let taken = self.inner.locked.compare_exchange(false, true, Ordering::AcqRel, Ordering::Acquire);
-        taken.ok().map(|_| Lock { maildrop: self.clone() })
+        taken.ok().map(|_| Lock { maildrop: self.clone(), held: true })
+    }
+
+    /// A lock in name only, for a session that is let in though somebody has the lock.
+    pub(crate) fn without_lock(&self) -> Lock {
+        Lock { maildrop: self.clone(), held: false }
+    }
+
+    /// How long ago the last login was, if there was one.
+    pub(crate) fn since_login(&self) -> Option<Duration> {
+        let last = *self.inner.last_login.lock().unwrap_or_else(PoisonError::into_inner);
+        last.map(|last| last.elapsed())
+    }
+
+    /// Somebody has logged in just now.
+    pub(crate) fn logged_in(&self) {
+        *self.inner.last_login.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
     /// Whether both are clones of one.
@@ -173,10 +192,13 @@ impl std::fmt::Debug for Maildrop {
 #[must_use = "the lock is released when this is dropped"]
 pub struct Lock {
     maildrop: Maildrop,
+    held: bool,
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        self.maildrop.inner.locked.store(false, Ordering::Release);
+        if self.held {
+            self.maildrop.inner.locked.store(false, Ordering::Release);
+        }
     }
 }

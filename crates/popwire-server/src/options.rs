@@ -61,11 +61,16 @@ pub(crate) struct TlsOptions {
 }
 
 /// Who gets in, and how.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct LoginOptions {
     pub(crate) require_tls: bool,
     pub(crate) apop: bool,
     pub(crate) rpop: BTreeSet<Vec<u8>>,
+    /// The least time between two logins to a maildrop. Zero: any.
+    pub(crate) delay: Duration,
+    /// How many logins may fail in a session; the last of them ends it.
+    pub(crate) max_failed: u32,
+    pub(crate) refusal_delay: Duration,
 }
 
 /// AUTH (RFC 5034).
@@ -158,7 +163,15 @@ impl Default for Options {
                 only_1_2: false,
                 inject_after_stls: Vec::new(),
             },
-            login: LoginOptions::default(),
+            login: LoginOptions {
+                require_tls: false,
+                apop: false,
+                rpop: BTreeSet::new(),
+                delay: Duration::ZERO,
+                // More than a client with several mechanisms needs, too few to guess passwords by.
+                max_failed: 10,
+                refusal_delay: Duration::ZERO,
+            },
             sasl: SaslOptions::default(),
             capabilities: CapabilityOptions { answered: true, dictated: None },
             timing: Timing {

@@ -33,15 +33,19 @@ impl Connection {
         if let Some(dictated) = &options.capabilities.dictated {
             return if before_login { dictated.before_login.clone() } else { dictated.after_login.clone() };
         }
-        let mut lines: Vec<&[u8]> = vec![
-            b"TOP",
-            b"UIDL",
-            b"RESP-CODES",
-            b"AUTH-RESP-CODE",
-            b"PIPELINING",
-            // True: only clients remove messages here.
-            b"EXPIRE NEVER",
-        ];
+        let mut lines: Vec<&[u8]> = vec![b"TOP", b"UIDL"];
+        if !options.quirks.login.no_codes {
+            lines.extend([&b"RESP-CODES"[..], b"AUTH-RESP-CODE"]);
+        }
+        // EXPIRE is true: only clients remove messages here.
+        lines.extend([&b"PIPELINING"[..], b"EXPIRE NEVER"]);
+        let delay = options.login.delay;
+        // Whole seconds are what there is to announce; a client that waits so long must be let in.
+        let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
+        let login_delay = format!("LOGIN-DELAY {seconds}");
+        if seconds > 0 {
+            lines.push(login_delay.as_bytes());
+        }
         if self.machine.is_tls() || !options.login.require_tls {
             lines.push(b"USER");
         }

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use popwire_proto::sasl::ChannelBinding;
 use popwire_proto::server::{Fault, Incoming, Machine, Request, State, answer};
@@ -37,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) connections: Arc<Semaphore>,
     /// How often each script's command has come, in the server's life.
     pub(crate) occurrences: Vec<AtomicU64>,
+    /// How many logins have had the right credentials.
+    pub(crate) right_logins: AtomicU64,
     /// How many APOP timestamps have been given out.
     pub(crate) timestamps: AtomicU64,
     /// `tls-server-end-point` of the server's certificate.
@@ -60,6 +63,8 @@ pub(crate) async fn serve(stream: TcpStream, tls: bool, shared: Arc<Shared>, rec
         utf8: false,
         keyword: String::new(),
         occurrences,
+        since: Instant::now(),
+        failed_logins: 0,
         recorder,
         shared,
     };
@@ -84,6 +89,10 @@ struct Connection {
     keyword: String,
     /// How often each script's command has come, in this session.
     occurrences: Vec<u64>,
+    /// When the connection was accepted.
+    since: Instant,
+    /// How many logins have failed.
+    failed_logins: u32,
     recorder: Recorder,
     shared: Arc<Shared>,
 }
@@ -114,7 +123,7 @@ impl Connection {
     async fn hear(&mut self) -> io::Result<bool> {
         self.wire.flush().await?;
         // RFC 1939 section 3: the timer runs out without a word, and without UPDATE.
-        let read = timeout(self.shared.options.timing.idle, self.wire.read(&mut self.buffer)).await;
+        let read = timeout(self.patience(), self.wire.read(&mut self.buffer)).await;
         let read = read.unwrap_or(Ok(0))?;
         self.machine.receive(self.buffer.get(..read).unwrap_or_default());
         Ok(read != 0)
@@ -125,10 +134,16 @@ impl Connection {
         if then == Then::Hang {
             self.hang().await;
         }
-        if let Some(mailbox) = self.mailbox.take()
-            && self.shared.options.delete_at_disconnect
-        {
-            mailbox.commit(usize::MAX).await;
+        if let Some(mailbox) = self.mailbox.take() {
+            let lock_after = self.shared.options.quirks.login.lock_after_drop;
+            if self.shared.options.delete_at_disconnect {
+                mailbox.commit(usize::MAX).await;
+            } else if !lock_after.is_zero() {
+                tokio::spawn(async move {
+                    sleep(lock_after).await;
+                    drop(mailbox);
+                });
+            }
         }
         match then {
             Then::Continue | Then::Close | Then::Hang => self.wire.shut_down().await,
@@ -166,6 +181,10 @@ impl Connection {
         self.recorder.line(Direction::Client, line, self.machine.state(), self.machine.is_tls());
         let command = String::from_utf8_lossy(line).trim_end().to_ascii_uppercase();
         self.keyword = command.split(' ').next().unwrap_or_default().to_owned();
+        if let Some(objection) = self.objection(incoming.line()) {
+            self.err(None, objection);
+            return Ok(Then::Continue);
+        }
         let Some(script) = self.script(&command) else {
             return self.carry_out(incoming.into_request()).await;
         };
@@ -208,15 +227,21 @@ impl Connection {
 
     /// Sends octets as they are.
     async fn send(&mut self, answer: Answer) -> io::Result<Then> {
-        if !answer.after.is_zero() {
-            // Answers to earlier commands do not wait with it.
-            self.wire.flush().await?;
-            sleep(answer.after).await;
-        }
+        self.pause(answer.after).await?;
         let start = self.wire.out.len();
         self.wire.out.extend_from_slice(&answer.raw);
         self.record_answer(start);
         Ok(answer.then)
+    }
+
+    /// Lets the next answer wait.
+    async fn pause(&mut self, time: Duration) -> io::Result<()> {
+        if !time.is_zero() {
+            // Answers to earlier commands do not wait with it.
+            self.wire.flush().await?;
+            sleep(time).await;
+        }
+        Ok(())
     }
 
     async fn carry_out(&mut self, request: Result<Request, Fault>) -> io::Result<Then> {
@@ -229,9 +254,9 @@ impl Connection {
         };
         match request {
             Request::User { name } => self.user(name),
-            Request::Pass { password } => self.pass(&password).await?,
-            Request::Apop { name, digest } => self.apop(&name, &digest).await?,
-            Request::Rpop { user } => self.rpop(user).await?,
+            Request::Pass { password } => return self.pass(&password).await,
+            Request::Apop { name, digest } => return self.apop(&name, &digest).await,
+            Request::Rpop { user } => return self.rpop(user).await,
             Request::Auth { mechanism, initial } => return self.auth(mechanism.as_deref(), initial).await,
             Request::Stat => self.stat(),
             Request::List { message } => self.list(message).await?,

@@ -65,6 +65,10 @@ impl Connection {
         if initial.is_none() && plain_needs_initial && mechanism == Mechanism::Plain {
             return Ok(Then::Close);
         }
+        if initial.is_none() && self.login_quirks().no_plain_alone && mechanism == Mechanism::Plain {
+            self.err(None, "PLAIN needs an initial response here");
+            return Ok(Then::Continue);
+        }
         let Ok(half) = server::mechanism(mechanism, &self.setting()) else {
             self.err(None, "this mechanism cannot be used now");
             return Ok(Then::Continue);
@@ -146,24 +150,31 @@ impl Connection {
 
     /// The last answer.
     async fn conclude(&mut self, end: Step) -> io::Result<Then> {
-        match end {
+        let then = match end {
             Step::Enter(user) => {
                 let maildrop = self.shared.account(&user).map(|account| account.maildrop.clone());
-                self.enter(maildrop).await?;
+                self.enter(maildrop).await?
             }
             Step::Wrong => self.enter(None).await?,
-            Step::Refuse(why) => self.err(None, why),
+            Step::Refuse(why) => {
+                self.err(None, why);
+                Then::Continue
+            }
             Step::Close(why) => {
                 self.err(None, why);
-                return Ok(Then::Close);
+                Then::Close
             }
-            Step::Cancelled if self.fault() == Some(&Fault::OkAfterCancel) => self.ok("cancelled"),
-            Step::Cancelled => self.err(None, "cancelled"),
-            Step::Challenge(_) | Step::Gone => return Ok(Then::Close),
-        }
+            Step::Cancelled if self.fault() == Some(&Fault::OkAfterCancel) => {
+                self.ok("cancelled");
+                Then::Continue
+            }
+            // Also after a challenge that said that the credentials are wrong: it counts.
+            Step::Cancelled => self.fail(None, "cancelled").await?,
+            Step::Challenge(_) | Step::Gone => Then::Close,
+        };
         let entered = self.mailbox.is_some();
         let close = self.shared.options.sasl.quirks.close_after_refusal && !entered;
-        Ok(if close { Then::Close } else { Then::Continue })
+        Ok(if close { Then::Close } else { then })
     }
 
     /// Writes a challenge: `+ ` and base64, which may be empty (RFC 5034 section 4).
@@ -214,7 +225,7 @@ impl Connection {
     /// AUTH without argument, which is older than CAPA.
     fn list_mechanisms(&mut self) {
         let mechanisms = self.announced();
-        if mechanisms.is_empty() {
+        if mechanisms.is_empty() || self.login_quirks().no_bare_auth {
             return self.err(None, "no mechanism is offered");
         }
         self.ok("mechanisms follow");

@@ -17,6 +17,7 @@ use std::error::Error;
 use std::fmt;
 
 pub(crate) use self::listing::ListingQuirks;
+pub(crate) use self::login::{LoginQuirks, Often};
 pub(crate) use self::message::MessageQuirks;
 pub(crate) use self::transport::TransportQuirks;
 pub(crate) use self::update::UpdateQuirks;
@@ -27,6 +28,7 @@ use crate::Builder;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Quirks {
     pub(crate) transport: TransportQuirks,
+    pub(crate) login: LoginQuirks,
     pub(crate) listing: ListingQuirks,
     pub(crate) message: MessageQuirks,
     pub(crate) update: UpdateQuirks,

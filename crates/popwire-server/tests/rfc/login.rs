@@ -1,9 +1,15 @@
 //! The authorization state: section 2.
 
+use std::time::{Duration, Instant};
+
 use popwire_proto::{Secret, apop};
-use popwire_server::{Maildrop, Server};
+use popwire_server::{Maildrop, Mechanism, Server};
 
 use crate::talk::{ONE, SOON, Talk, alice, server};
+
+fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
 
 #[test]
 fn p_033_lock_is_exclusive_and_in_use_is_said() {
@@ -170,4 +176,78 @@ fn p_170_rpop_is_refused_unless_it_is_to_be_honoured() {
         .run("S: +OK *\nC: RPOP bob\nS: -ERR [AUTH] *\nC: RPOP alice\nS: +OK *\nC: QUIT\nS: +OK *");
     Talk::plain(&server)
         .run("S: +OK *\nC: USER alice\nS: +OK *\nC: RPOP root\nS: +OK *\nC: STAT\nS: +OK 2 50");
+}
+
+#[test]
+fn p_085_logins_are_apart() {
+    let server = alice().user("bob", "b", Maildrop::empty()).login_delay(ms(400)).start().unwrap();
+    let login = "S: +OK *\nC: USER alice\nS: +OK *\nC: PASS s3cret pass\n";
+    let mut first = Talk::plain(&server);
+    first.run(login).run("S: +OK *\nC: QUIT\nS: +OK *");
+    let mut again = Talk::plain(&server);
+    again.run(login).run("S: -ERR [LOGIN-DELAY] logins must be 0.4 s apart");
+    // Each maildrop has a time of its own; a wrong password is one before it is too early.
+    Talk::plain(&server).run("S: +OK *\nC: USER bob\nS: +OK *\nC: PASS b\nS: +OK *");
+    Talk::plain(&server).run("S: +OK *\nC: USER alice\nS: +OK *\nC: PASS wrong\nS: -ERR [AUTH] *");
+    std::thread::sleep(ms(400));
+    // The one that was refused did not count.
+    again.run("C: USER alice\nS: +OK *\nC: PASS s3cret pass\nS: +OK *");
+}
+
+#[test]
+fn p_085_the_time_between_logins_is_announced_in_whole_seconds() {
+    for (delay, line) in [(ms(0), None), (ms(1), Some("LOGIN-DELAY 1")), (ms(60_000), Some("LOGIN-DELAY 60"))]
+    {
+        let server = alice().login_delay(delay).start().unwrap();
+        let mut talk = Talk::alice(&server);
+        talk.run("C: CAPA\nS: +OK *");
+        let lines = talk.body();
+        assert_eq!(lines.lines().find(|line| line.starts_with("LOGIN-DELAY")), line);
+    }
+}
+
+#[test]
+fn a_session_has_so_many_logins() {
+    let server = alice().apop(true).sasl([Mechanism::Plain]).max_failed_logins(4).start().unwrap();
+    Talk::plain(&server).run(
+        "S: +OK *
+         C: USER alice
+         S: +OK *
+         C: PASS wrong
+         S: -ERR [AUTH] wrong name or password
+         C: APOP nobody x
+         S: -ERR [AUTH] wrong name or password
+         C: AUTH PLAIN
+         S: + *
+         C: *
+         S: -ERR cancelled
+         C: AUTH PLAIN AGEAYg==
+         S: -ERR [AUTH] wrong name or password; goodbye
+         S: <EOF>",
+    );
+    // By default it is ten.
+    let server = self::server();
+    let mut talk = Talk::plain(&server);
+    talk.run("S: +OK *");
+    for _ in 1..10 {
+        talk.run("C: USER alice\nS: +OK *\nC: PASS wrong\nS: -ERR [AUTH] wrong name or password");
+    }
+    talk.run(
+        "C: USER alice\nS: +OK *\nC: PASS wrong\nS: -ERR [AUTH] wrong name or password; goodbye\nS: <EOF>",
+    );
+}
+
+#[test]
+fn a_refusal_may_wait() {
+    let server = alice().sasl([Mechanism::Plain]).refusal_delay(ms(300)).start().unwrap();
+    let mut talk = Talk::plain(&server);
+    talk.run("S: +OK *");
+    for wrong in ["USER alice\nS: +OK *\nC: PASS wrong", "AUTH PLAIN AGEAYg=="] {
+        let start = Instant::now();
+        talk.run(&format!("C: {wrong}\nS: -ERR [AUTH] *"));
+        assert!(start.elapsed() >= ms(300), "{:?}", start.elapsed());
+    }
+    let start = Instant::now();
+    talk.run("C: USER alice\nS: +OK *\nC: PASS s3cret pass\nS: +OK *");
+    assert!(start.elapsed() < ms(300), "{:?}", start.elapsed());
 }
