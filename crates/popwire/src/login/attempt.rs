@@ -25,6 +25,9 @@ pub struct Attempt {
     /// Whether the server had seen something by which it can tell that the credentials are right or wrong. If it blames them
     /// without, it may keep the password in a form that this mechanism cannot use, and another may work.
     pub proved: bool,
+    /// Whether USER and PASS were refused by a server whose greeting offers APOP: it may take nothing else, and APOP is
+    /// tried by name only.
+    pub apop_offered: bool,
     /// Whether the server closed the connection instead of an answer.
     pub closed: bool,
 }
@@ -53,6 +56,7 @@ impl Attempt {
             oauth: None,
             token_octets: None,
             proved: false,
+            apop_offered: false,
             closed: false,
         }
     }
@@ -81,6 +85,9 @@ impl Attempt {
         }
         if let Some(failure) = &self.oauth {
             write!(f, " (of the token it says: {})", failure.text)?;
+        }
+        if self.apop_offered {
+            f.write_str(" (it offers APOP, and may take nothing else)")?;
         }
         match self.token_octets {
             Some(octets) if octets > LONG_TOKEN => write!(

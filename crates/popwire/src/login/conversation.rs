@@ -345,6 +345,7 @@ impl<'a> LoggingIn<'a> {
         let oauth = attempt.oauth.clone().unwrap_or_default();
         attempt.reply = Some(reply.clone());
         attempt.proved = shown == Shown::Proof;
+        attempt.apop_offered = undecided && method == Method::UserPass && timestamp(core).is_some();
         self.attempts.push(attempt);
         self.refused = Some(Error::new(Kind::Refused { verb, reply, refusal }));
         if renewable && !self.refreshed && self.attempts.len() < self.budget() {
@@ -509,9 +510,13 @@ impl Current {
 
 /// APOP's line, made from the greeting's timestamp.
 pub(crate) fn apop_command(core: &Core, name: Vec<u8>, secret: &Secret) -> Result<ApopCommand> {
-    let timestamp = apop::timestamp(core.greeting().line().as_bytes())
-        .ok_or_else(|| Proto::from(ArgumentError::NoTimestamp))?;
+    let timestamp = timestamp(core).ok_or_else(|| Proto::from(ArgumentError::NoTimestamp))?;
     Ok(ApopCommand { name, digest: apop::digest(timestamp, secret) })
+}
+
+/// The greeting's timestamp, with which a server offers APOP (RFC 1939 section 7).
+fn timestamp(core: &Core) -> Option<&[u8]> {
+    apop::timestamp(core.greeting().line().as_bytes())
 }
 
 /// What the server offers, for people to read.
