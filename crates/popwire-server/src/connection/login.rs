@@ -86,7 +86,7 @@ impl Connection {
     pub(super) async fn enter(&mut self, maildrop: Option<Maildrop>) -> io::Result<Then> {
         self.pause(self.login_quirks().answer_delay).await?;
         let Some(maildrop) = maildrop else {
-            let last = self.failed_logins + 1 >= self.shared.options.login.max_failed;
+            let last = self.failed_logins.saturating_add(1) >= self.shared.options.login.max_failed;
             return self.fail(Some(ResponseCode::Auth), if last { WRONG_AGAIN } else { WRONG }).await;
         };
         if let Some(words) = self.indisposed() {

@@ -7,6 +7,7 @@ mod foreign;
 mod framing;
 mod knobs;
 mod login;
+mod login_knobs;
 mod maildir;
 mod sasl;
 mod sasl_knobs;

@@ -354,13 +354,6 @@ case! {
         assert!(client.is_broken());
     }
 
-    fn q_040_err_with_a_plus_is_neither() {
-        let server = alice().heading("PASS", "+ERR Server error: Failed to fetch messages").start().unwrap();
-        let mut client = go!(Client::connect(&plain(&server))).unwrap();
-        let error = go!(client.login(&login())).unwrap_err();
-        assert!(error.is_protocol() && client.is_broken(), "{error:?}");
-    }
-
     fn q_135_a_command_and_its_end_come_in_one_piece_and_at_once() {
         let script = (0..60).flat_map(|_| answer("+OK\r\n"));
         let actor = Actor::greet_and(script);

@@ -1,4 +1,4 @@
-// Providers of passwords and tokens, and tokens that are renewed, P-049, P-129, P-130, P-133.
+// Providers of passwords and tokens, and tokens that are renewed, P-049, P-129, P-130, P-133.
 
 use std::sync::{Arc, Mutex};
 
@@ -263,21 +263,6 @@ case! {
         let mut client = go!(Client::connect(&tls(&server))).unwrap();
         go!(client.login(&login)).unwrap();
         assert_eq!((times(&asked), asked.lock().unwrap()[0].host.as_str()), (1, "elsewhere"));
-    }
-
-    fn q_028_the_length_of_a_long_token_is_told() {
-        let server = bearer().sasl([Mechanism::XOAuth2]).auth_line_max(4096).start().unwrap();
-        let long = "t".repeat(5000);
-        let error = go!(Client::connect_and_login(&tls(&server), &Login::token("alice", long.as_str()))).map(drop).unwrap_err();
-        assert!(error.is_refused() && !error.is_io(), "{error}");
-        assert_eq!(error.attempts()[0].token_octets, Some(5000));
-        let text = error.to_string();
-        assert!(text.contains("5000 octets") && text.contains("4096"), "{text}");
-        assert!(!shown(&error).contains("tttt"));
-        assert_eq!(server.sessions().len(), 1);
-        // A short one that is refused has no such hint.
-        let error = go!(Client::connect_and_login(&tls(&server), &Login::token("alice", "old"))).map(drop).unwrap_err();
-        assert!(!error.to_string().contains("octets"), "{error}");
     }
 
     fn q_032_q_035_a_server_that_hangs_up_on_a_refused_token_gets_it_once() {

@@ -1,5 +1,5 @@
-// What a refusal of AUTH means, and whether another way may follow: P-095, P-096, P-098, P-100, P-105, P-107, P-108, P-111, Q-028 to
-//
+// What a refusal of AUTH means, and whether another way may follow: P-095, P-096, P-098, P-100, P-105, P-107, P-108, P-111, Q-026,
+//
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use popwire::{Error, Login, Mechanism, Method, State};
 use popwire_server::{Builder, Server};
 
 use crate::actor::{Act, Actor, answer, say};
-use crate::setting::{PASSWORD, alice, ended, login, on_plain_port, plain, said, tls};
+use crate::setting::{PASSWORD, alice, ended, login, plain, said, tls};
 
 /// Every way unasked, the bound ones aside.
 const ALL: &str = "SASL SCRAM-SHA-256 PLAIN LOGIN";
@@ -154,19 +154,6 @@ case! {
         assert!(!error.is_authentication(), "{error}");
     }
 
-    fn q_053_a_refused_name_gets_no_password_and_the_next_way_is_tried() {
-        for (lines, then) in [(&["USER", "SASL LOGIN"][..], Some("LOGIN")), (&["USER"], None)] {
-            let server = announces(lines).script("USER", "-ERR no such thing\r\n").start().unwrap();
-            let mut client = go!(Client::connect(&tls(&server))).unwrap();
-            let outcome = go!(client.login(&login()));
-            assert_eq!(outcome.is_ok(), then.is_some());
-            let expected: Vec<_> = std::iter::once("USER").chain(then).collect();
-            assert_eq!(ways(&server), expected);
-            assert_eq!(server.sessions().len(), 1);
-            assert!(said(&server).iter().all(|line| !line.contains(PASSWORD)));
-        }
-    }
-
     fn p_096_auth_to_user_settles_it() {
         let server = announces(&["USER", "SASL LOGIN"]).script("USER", "-ERR [AUTH] who?\r\n").start().unwrap();
         assert!(go!(refused(&server, login())).is_authentication());
@@ -295,24 +282,6 @@ case! {
         assert_eq!(ways(&server), ["SCRAM-SHA-256"]);
     }
 
-    fn q_038_a_mechanism_that_fails_midway_is_followed_by_the_next_that_was_named() {
-        let server = alice()
-            .sasl([Mechanism::Plain, Mechanism::ScramSha256])
-            .refuse_auth_midway(Mechanism::Ntlm)
-            .start()
-            .unwrap();
-        for connector in [tls(&server), on_plain_port(&server, popwire::Security::Stls)] {
-            let mut client = go!(Client::connect(&connector)).unwrap();
-            go!(client.login(&login().methods([Mechanism::Ntlm, Mechanism::Plain]))).unwrap();
-            assert_eq!(ways(&server), ["NTLM", "PLAIN"]);
-            // The server refused, so there was nothing to cancel.
-            assert!(!said(&server).contains(&"*".to_owned()));
-        }
-        let error = go!(refused(&server, login().methods([Mechanism::Ntlm])));
-        assert!(!error.is_authentication(), "{error}");
-        assert_eq!(ways(&server), ["NTLM"]);
-    }
-
     fn q_038_p_108_what_we_give_up_is_cancelled_and_the_refusal_read() {
         let bad = [STANDARD.encode("no such thing"), "words".to_owned(), "=".to_owned(), "AA==x".to_owned()];
         for challenge in bad {
@@ -347,13 +316,6 @@ case! {
             assert!(error.attempts()[0].error.is_some() && error.attempts()[0].reply.is_some());
             assert!(said(&server).contains(&"*".to_owned()));
         }
-    }
-
-    fn q_033_ntlm_takes_ok_for_its_empty_challenge() {
-        let server = alice().sasl([Mechanism::Ntlm]).ntlm_says_ok(true).start().unwrap();
-        let mut client = go!(Client::connect(&tls(&server))).unwrap();
-        go!(client.login(&login().methods([Mechanism::Ntlm]))).unwrap();
-        assert_eq!(go!(client.stat()).unwrap().messages, 2);
     }
 
     fn q_033_nobody_else_does() {
