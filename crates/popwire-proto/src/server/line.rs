@@ -57,6 +57,11 @@ impl LineBuffer {
         self.overlong.is_none() && self.start >= self.pending.len()
     }
 
+    pub(super) fn clear(&mut self) {
+        self.pending.clear();
+        (self.start, self.overlong) = (0, None);
+    }
+
     pub(super) fn limit(&self) -> usize {
         self.limit
     }

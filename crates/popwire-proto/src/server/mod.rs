@@ -124,6 +124,12 @@ impl Machine {
         !self.lines.is_empty()
     }
 
+    /// Throws away the input that [`Machine::has_input`] tells of, as servers do that forget what came behind a command
+    /// that they refuse.
+    pub fn discard_input(&mut self) {
+        self.lines.clear();
+    }
+
     /// The driver has said `+OK` to USER: PASS may come next.
     pub fn user_accepted(&mut self, name: Vec<u8>) {
         self.user = Some(name);
@@ -304,6 +310,17 @@ mod tests {
         assert!(machine.next_command().is_none());
         machine.receive(b"IT\r\n");
         assert!(matches!(machine.next_command().map(Incoming::into_request), Some(Ok(Request::Quit))));
+    }
+
+    #[test]
+    fn discarded_input_is_forgotten_and_what_comes_later_is_not() {
+        for behind in ["STAT\r\nNO".to_owned(), "x".repeat(2 * COMMAND_LINE)] {
+            let mut machine = Machine::new();
+            assert!(next(&mut machine, format!("CAPA\r\n{behind}").as_bytes()).is_ok());
+            machine.discard_input();
+            assert!(!machine.has_input() && machine.next_command().is_none());
+            assert!(matches!(next(&mut machine, b"QUIT\r\n"), Ok(Request::Quit)));
+        }
     }
 
     #[test]
