@@ -147,6 +147,15 @@ pub enum QuitReply {
     CloseAfterCommit,
     /// Nothing is removed, and the connection is closed without an answer: the client cannot know.
     CloseBeforeCommit,
+    /// Marked messages are removed, and the connection is reset (TCP RST) without an answer: the client cannot know.
+    ResetAfterCommit,
+    /// QUIT is carried out when one more line has come after it. If none comes, nothing is removed.
+    AfterOneMoreLine,
+    /// `+OK` is said at once, and marked messages are removed afterwards: until then sessions find them again.
+    RemovedLater {
+        /// How long after the answer.
+        after: Duration,
+    },
 }
 
 impl Default for Options {

@@ -1,6 +1,7 @@
 //! The maildrop as one session sees it: numbered at login, with marks; and the commands that need no message's octets.
 
 use std::io;
+use std::time::Duration;
 
 use popwire_proto::ResponseCode;
 use popwire_proto::server::answer;
@@ -8,6 +9,7 @@ use popwire_proto::server::answer;
 use super::{Connection, with_store};
 use crate::answer::Then;
 use crate::maildrop::Lock;
+use crate::quirks::Dele;
 use crate::store::{Entry, LineEnds};
 use crate::{Maildrop, QuitReply};
 
@@ -19,12 +21,23 @@ pub(super) struct Mailbox {
     /// The highest number retrieved, for LAST; and what it was at login.
     last: u64,
     last_at_login: u64,
+    /// What DELE does, once there was one.
+    dele: Dele,
     lock: Lock,
 }
 
 struct Slot {
     entry: Entry,
     deleted: bool,
+    /// Removed already: no RSET brings it back.
+    gone: bool,
+    retrieved: bool,
+}
+
+impl Slot {
+    fn new(entry: Entry) -> Self {
+        Self { entry, deleted: false, gone: false, retrieved: false }
+    }
 }
 
 impl Mailbox {
@@ -37,8 +50,8 @@ impl Mailbox {
             Ok((entries, last))
         };
         let (entries, last) = with_store(&maildrop, read).await??;
-        let slots = entries.into_iter().map(|entry| Slot { entry, deleted: false }).collect();
-        Ok(Self { maildrop, slots, last, last_at_login: last, lock })
+        let slots = entries.into_iter().map(Slot::new).collect();
+        Ok(Self { maildrop, slots, last, last_at_login: last, dele: Dele::Marks, lock })
     }
 
     /// How many messages are not marked, and how many octets they have together.
@@ -59,14 +72,49 @@ impl Mailbox {
     /// Remembers that a message was retrieved.
     pub(super) fn accessed(&mut self, number: u64) {
         self.last = self.last.max(number);
+        if let Some(slot) = self.slot(number) {
+            slot.retrieved = true;
+        }
+    }
+
+    fn slot(&mut self, number: u64) -> Option<&mut Slot> {
+        usize::try_from(number).ok().and_then(|number| self.slots.get_mut(number.checked_sub(1)?))
+    }
+
+    /// Marks what was retrieved.
+    fn mark_retrieved(&mut self) {
+        self.slots.iter_mut().filter(|slot| slot.retrieved).for_each(|slot| slot.deleted = true);
+    }
+
+    /// Takes the marks back, and what was retrieved is forgotten.
+    fn reset(&mut self) {
+        for slot in &mut self.slots {
+            (slot.deleted, slot.retrieved) = (slot.gone, false);
+        }
+        self.last = self.last_at_login;
+    }
+
+    /// What is to be removed, from where, and the lock that is to be held meanwhile.
+    fn into_marked(self) -> (Maildrop, Vec<Entry>, Lock) {
+        let Self { maildrop, slots, lock, .. } = self;
+        let marked = slots.into_iter().filter(|slot| slot.deleted && !slot.gone).map(|slot| slot.entry);
+        (maildrop, marked.collect(), lock)
+    }
+
+    /// Releases the lock, and removes marked messages some time after.
+    fn commit_later(self, after: Duration) {
+        let (maildrop, marked, lock) = self.into_marked();
+        drop(lock);
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            with_store(&maildrop, move |maildrop| maildrop.remove(&marked)).await
+        });
     }
 
     /// Removes marked messages, the first `most` of them, then releases the lock. Says whether all marked messages are
     /// gone.
     pub(super) async fn commit(self, most: usize) -> bool {
-        let Self { maildrop, slots, lock, .. } = self;
-        let mut marked: Vec<Entry> =
-            slots.into_iter().filter(|slot| slot.deleted).map(|slot| slot.entry).collect();
+        let (maildrop, mut marked, lock) = self.into_marked();
         let all = marked.len() <= most;
         marked.truncate(most);
         let removal = move |maildrop: &Maildrop| {
@@ -79,8 +127,11 @@ impl Mailbox {
     }
 
     fn unmarked(&self) -> impl Iterator<Item = (u64, &Entry)> {
-        let numbered = (1..).zip(&self.slots);
-        numbered.filter(|(_, slot)| !slot.deleted).map(|(number, slot)| (number, &slot.entry))
+        let listed = self.dele == Dele::Listed;
+        let numbered = (1..).zip(&self.slots).filter(move |(_, slot)| !slot.deleted || listed);
+        let renumbered = self.dele == Dele::Renumbers;
+        let counted = (1..).zip(numbered);
+        counted.map(move |(count, (number, slot))| (if renumbered { count } else { number }, &slot.entry))
     }
 }
 
@@ -116,21 +167,28 @@ impl Connection {
         Ok(())
     }
 
-    pub(super) fn dele(&mut self, number: u64) {
-        if self.find(number).is_none() {
-            return;
-        }
-        let at = usize::try_from(number - 1).unwrap_or(usize::MAX);
-        if let Some(slot) = self.mailbox.as_mut().and_then(|mailbox| mailbox.slots.get_mut(at)) {
-            slot.deleted = true;
+    pub(super) async fn dele(&mut self, number: u64) -> io::Result<()> {
+        let Some(entry) = self.find(number) else { return Ok(()) };
+        let dele = self.shared.options.quirks.update.dele;
+        if let Some(mailbox) = &mut self.mailbox
+            && dele != Dele::Ignored
+        {
+            mailbox.dele = dele;
+            let gone = dele == Dele::Immediate
+                && with_store(&mailbox.maildrop, move |maildrop| maildrop.remove(&[entry])).await?;
+            if let Some(slot) = mailbox.slot(number) {
+                (slot.deleted, slot.gone) = (true, gone);
+            }
         }
         self.ok("message deleted");
+        Ok(())
     }
 
     pub(super) fn rset(&mut self) {
-        if let Some(mailbox) = &mut self.mailbox {
-            mailbox.slots.iter_mut().for_each(|slot| slot.deleted = false);
-            mailbox.last = mailbox.last_at_login;
+        if let Some(mailbox) = &mut self.mailbox
+            && !self.shared.options.quirks.update.rset_ignored
+        {
+            mailbox.reset();
         }
         self.ok("no messages are deleted");
     }
@@ -143,20 +201,38 @@ impl Connection {
     }
 
     /// UPDATE (RFC 1939 section 6): the lock is released before the answer goes out.
-    pub(super) async fn update(&mut self) -> Then {
-        let Some(mailbox) = self.mailbox.take() else { return Then::Close };
-        let most = match self.shared.options.quit_reply {
-            QuitReply::Normal | QuitReply::CloseAfterCommit => usize::MAX,
-            QuitReply::SomeNotRemoved { removed } => removed,
-            QuitReply::CloseBeforeCommit => 0,
+    pub(super) async fn update(&mut self) -> io::Result<Then> {
+        let reply = self.shared.options.quit_reply;
+        if reply == QuitReply::AfterOneMoreLine {
+            while self.machine.next_line().is_none() {
+                if !self.hear().await? {
+                    return Ok(Then::Close);
+                }
+            }
+        }
+        let Some(mut mailbox) = self.mailbox.take() else { return Ok(Then::Close) };
+        if self.shared.options.quirks.update.auto_delete {
+            mailbox.mark_retrieved();
+        }
+        let all = match reply {
+            QuitReply::RemovedLater { after } => {
+                mailbox.commit_later(after);
+                true
+            }
+            QuitReply::SomeNotRemoved { removed } => mailbox.commit(removed).await,
+            QuitReply::CloseBeforeCommit => mailbox.commit(0).await,
+            QuitReply::Normal
+            | QuitReply::CloseAfterCommit
+            | QuitReply::ResetAfterCommit
+            | QuitReply::AfterOneMoreLine => mailbox.commit(usize::MAX).await,
         };
-        let all = mailbox.commit(most).await;
-        match self.shared.options.quit_reply {
+        match reply {
             QuitReply::CloseAfterCommit | QuitReply::CloseBeforeCommit => {}
+            QuitReply::ResetAfterCommit => return Ok(Then::Reset),
             _ if all => self.ok("signing off"),
             _ => self.err(None, "some deleted messages not removed"),
         }
-        Then::Close
+        Ok(Then::Close)
     }
 
     /// A message by its number, or `None` and an answer that says why.

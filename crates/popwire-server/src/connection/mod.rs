@@ -2,6 +2,7 @@
 
 mod capability;
 mod download;
+mod intake;
 mod login;
 mod mailbox;
 mod sasl;
@@ -20,6 +21,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use self::intake::Intake;
 use self::mailbox::Mailbox;
 use crate::answer::{Nth, Then};
 use crate::options::Options;
@@ -52,12 +54,16 @@ pub(crate) struct Shared {
 /// is not being removed already will be.
 pub(crate) async fn serve(stream: TcpStream, tls: bool, shared: Arc<Shared>, recorder: Recorder) {
     let timing = &shared.options.timing;
+    if shared.options.quirks.input.small_send_buffer {
+        intake::shrink(&stream);
+    }
     let wire = Wire::new(stream, shared.options.segment, timing.segment_pause, timing.write);
     let occurrences = vec![0; shared.options.scripts.len()];
     let mut connection = Connection {
         wire,
-        buffer: vec![0; READ],
+        buffer: vec![0; intake::read_size(&shared)],
         machine: Machine::new(),
+        intake: Intake::default(),
         mailbox: None,
         timestamp: None,
         utf8: false,
@@ -79,6 +85,7 @@ struct Connection {
     /// What the last read brought.
     buffer: Vec<u8>,
     machine: Machine,
+    intake: Intake,
     /// The maildrop, once logged in.
     mailbox: Option<Mailbox>,
     /// The timestamp of the greeting, with which APOP digests are made.
@@ -99,6 +106,7 @@ struct Connection {
 
 impl Connection {
     async fn converse(&mut self, tls: bool) -> io::Result<Then> {
+        self.machine.set_line_limit(self.command_line());
         if tls {
             self.start_tls().await?;
         }
@@ -110,6 +118,7 @@ impl Connection {
             }
             if let Some(incoming) = self.machine.next_command() {
                 then = self.answer(incoming).await?;
+                self.answered();
                 self.wire.flush_chunk().await?;
                 continue;
             }
@@ -121,12 +130,14 @@ impl Connection {
 
     /// Sends what there is to send, and waits for the client. `false` if nothing more will come.
     async fn hear(&mut self) -> io::Result<bool> {
+        self.lament();
         self.wire.flush().await?;
-        // RFC 1939 section 3: the timer runs out without a word, and without UPDATE.
         let read = timeout(self.patience(), self.wire.read(&mut self.buffer)).await;
-        let read = read.unwrap_or(Ok(0))?;
-        self.machine.receive(self.buffer.get(..read).unwrap_or_default());
-        Ok(read != 0)
+        let Ok(read) = read else {
+            self.autologout();
+            return Ok(false);
+        };
+        Ok(self.take_in(read?))
     }
 
     /// After the last answer.
@@ -246,11 +257,11 @@ impl Connection {
 
     async fn carry_out(&mut self, request: Result<Request, Fault>) -> io::Result<Then> {
         let request = match request {
-            Ok(request) => request,
-            Err(fault) => {
-                self.err(None, &fault.to_string());
-                return Ok(Then::Continue);
+            Ok(request) => {
+                self.made_sense();
+                request
             }
+            Err(fault) => return Ok(self.refuse_line(fault)),
         };
         match request {
             Request::User { name } => self.user(name),
@@ -263,7 +274,7 @@ impl Connection {
             Request::Uidl { message } => self.uidl(message).await?,
             Request::Retr { message } => return self.retr(message).await,
             Request::Top { message, lines } => return self.top(message, lines).await,
-            Request::Dele { message } => self.dele(message),
+            Request::Dele { message } => self.dele(message).await?,
             Request::Rset => self.rset(),
             Request::Noop => self.ok("nothing done"),
             Request::Last => self.last(),
@@ -296,13 +307,14 @@ impl Connection {
     async fn start_tls(&mut self) -> io::Result<()> {
         self.wire.start_tls(&self.shared.acceptor, self.shared.options.timing.handshake).await?;
         self.machine.tls_started();
+        self.intake = Intake::default();
         self.utf8 = false;
         Ok(())
     }
 
     async fn quit(&mut self) -> io::Result<Then> {
         if self.machine.quit() == State::Update {
-            return Ok(self.update().await);
+            return self.update().await;
         }
         self.ok("signing off");
         Ok(Then::Close)
@@ -335,6 +347,7 @@ impl Connection {
         let code = code.filter(|_| self.announces(capability));
         let start = self.wire.out.len();
         answer::err(&mut self.wire.out, code.as_ref(), text);
+        self.intake.refused = true;
         self.record_answer(start);
     }
 

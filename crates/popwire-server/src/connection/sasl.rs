@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use popwire_proto::Secret;
 use popwire_proto::sasl::server::{self, Directory, Fault, Refusal, ServerMechanism, Setting, Turn};
 use popwire_proto::sasl::{BindingType, ChannelBinding, Mechanism, saslprep};
-use popwire_proto::server::{COMMAND_LINE, answer};
+use popwire_proto::server::answer;
 use rustls::ProtocolVersion;
 
 use super::{Connection, Shared};
@@ -83,7 +83,7 @@ impl Connection {
         // Responses may be longer than commands, but only now.
         self.machine.set_line_limit(RESPONSE_LINE);
         let end = self.exchange(mechanism, half, initial).await;
-        self.machine.set_line_limit(COMMAND_LINE);
+        self.machine.set_line_limit(self.command_line());
         self.conclude(end?).await
     }
 

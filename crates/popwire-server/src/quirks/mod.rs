@@ -6,6 +6,7 @@
 
 mod capabilities;
 mod corpus;
+mod input;
 mod listing;
 mod login;
 mod message;
@@ -16,11 +17,12 @@ mod value;
 use std::error::Error;
 use std::fmt;
 
+pub(crate) use self::input::{InputQuirks, Pipeline};
 pub(crate) use self::listing::ListingQuirks;
 pub(crate) use self::login::{LoginQuirks, Often};
 pub(crate) use self::message::MessageQuirks;
 pub(crate) use self::transport::TransportQuirks;
-pub(crate) use self::update::UpdateQuirks;
+pub(crate) use self::update::{Dele, UpdateQuirks};
 use self::value::Value;
 use crate::Builder;
 
@@ -28,6 +30,7 @@ use crate::Builder;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Quirks {
     pub(crate) transport: TransportQuirks,
+    pub(crate) input: InputQuirks,
     pub(crate) login: LoginQuirks,
     pub(crate) listing: ListingQuirks,
     pub(crate) message: MessageQuirks,
@@ -89,7 +92,7 @@ impl fmt::Debug for Knob {
     }
 }
 
-const SECTIONS: [&[Knob]; 6] =
+const SECTIONS: [&[Knob]; 7] =
     [capabilities::KNOBS, transport::KNOBS, login::KNOBS, listing::KNOBS, message::KNOBS, update::KNOBS];
 
 impl Builder {

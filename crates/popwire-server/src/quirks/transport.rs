@@ -1,4 +1,4 @@
-//! The connection: TLS, segments, timers, lines of commands.
+//! The connection: TLS, segments.
 
 use super::Knob;
 use crate::wire::Segment;
