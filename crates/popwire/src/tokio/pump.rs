@@ -75,6 +75,8 @@ impl Pump {
     /// The same within a conversation, or within what is left of one.
     async fn say<C: Command>(&mut self, command: &C) -> Result<Reply> {
         self.settle().await?;
+        // The runtime learns what a socket has while tasks wait: the caller may have kept it from doing so for long.
+        tokio::task::yield_now().await;
         poll_fn(|cx| self.poll_overhear(cx)).await?;
         self.core.submit(command, self.epoch.elapsed())?;
         self.waiting_since = None;
