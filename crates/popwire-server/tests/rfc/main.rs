@@ -5,6 +5,7 @@
 mod capabilities;
 mod foreign;
 mod framing;
+mod input;
 mod knobs;
 mod login;
 mod login_knobs;
