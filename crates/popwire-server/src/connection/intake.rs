@@ -64,7 +64,7 @@ impl Connection {
     }
 
     /// Refuses a command whose beginning was lost, after those that came before it.
-    pub(super) fn lament(&mut self) {
+    pub(super) fn refuse_piece(&mut self) {
         if std::mem::take(&mut self.intake.cut_off) {
             self.err(None, "incomplete command");
         }

@@ -130,7 +130,7 @@ impl Connection {
 
     /// Sends what there is to send, and waits for the client. `false` if nothing more will come.
     async fn hear(&mut self) -> io::Result<bool> {
-        self.lament();
+        self.refuse_piece();
         self.wire.flush().await?;
         let read = timeout(self.patience(), self.wire.read(&mut self.buffer)).await;
         let Ok(read) = read else {

@@ -92,8 +92,15 @@ impl fmt::Debug for Knob {
     }
 }
 
-const SECTIONS: [&[Knob]; 7] =
-    [capabilities::KNOBS, transport::KNOBS, login::KNOBS, listing::KNOBS, message::KNOBS, update::KNOBS];
+const SECTIONS: [&[Knob]; 7] = [
+    capabilities::KNOBS,
+    transport::KNOBS,
+    input::KNOBS,
+    login::KNOBS,
+    listing::KNOBS,
+    message::KNOBS,
+    update::KNOBS,
+];
 
 impl Builder {
     /// Makes the server depart from the RFCs in one way: `name=value`, as [`Knob::all`] lists them. A name alone means

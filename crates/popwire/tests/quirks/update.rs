@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use popwire::{Farewell, Limits, Login, Mechanism, Timeouts};
+use popwire::{Farewell, Limits, Login, Mechanism, Security, Timeouts};
 use popwire_server::{Answer, Content, Maildrop, Server};
 
-use crate::setting::{PASSWORD, alice, ended, login, ms, plain, said, tls, took};
+use crate::setting::{PASSWORD, alice, ended, login, ms, on_plain_port, plain, said, tls, took};
 use crate::stage::{MESSAGES, start, with};
 
 /// The maildrop of alice.
@@ -406,11 +406,15 @@ case! {
         let token = "t".repeat(8000);
         let builder = alice().token("alice", &token).sasl([Mechanism::OAuthBearer]);
         let server = start(builder, &["cmd_split=err"]);
-        let mut client = go!(Client::connect(&tls(&server))).unwrap();
-        go!(client.login(&Login::token("alice", token.as_str()))).unwrap();
-        assert_eq!(go!(client.stat()).unwrap().messages, 2);
-        let lines = said(&server);
-        assert!(lines.contains(&"AUTH OAUTHBEARER".to_owned()), "{lines:?}");
+        for connector in [tls(&server), on_plain_port(&server, Security::ProtectedByCaller)] {
+            let mut client = go!(Client::connect(&connector)).unwrap();
+            go!(client.login(&Login::token("alice", token.as_str()))).unwrap();
+            assert_eq!(go!(client.stat()).unwrap().messages, 2);
+            let lines = said(&server);
+            assert!(lines.contains(&"AUTH OAUTHBEARER".to_owned()), "{lines:?}");
+            assert!(go!(client.quit()).is_committed());
+            ended(&server);
+        }
     }
 
     /// unharmed: a command waits for the answer to the one before, whatever the server announces.
