@@ -116,7 +116,7 @@ pub(crate) struct CapabilityOptions {
 }
 
 /// Lines of CAPA that a test wants.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct DictatedCapabilities {
     pub(crate) before_login: Vec<Vec<u8>>,
     pub(crate) after_login: Vec<Vec<u8>>,

@@ -57,9 +57,12 @@ impl LineBuffer {
         self.overlong.is_none() && self.start >= self.pending.len()
     }
 
-    pub(super) fn clear(&mut self) {
-        self.pending.clear();
-        (self.start, self.overlong) = (0, None);
+    /// Takes out what has not been handed out.
+    pub(super) fn take(&mut self) -> Vec<u8> {
+        let mut octets = std::mem::take(&mut self.pending);
+        octets.drain(..self.start);
+        *self = Self { limit: self.limit, ..Self::default() };
+        octets
     }
 
     pub(super) fn limit(&self) -> usize {

@@ -124,10 +124,10 @@ impl Machine {
         !self.lines.is_empty()
     }
 
-    /// Throws away the input that [`Machine::has_input`] tells of, as servers do that forget what came behind a command
+    /// Takes out the input that [`Machine::has_input`] tells of, as servers do that forget what came behind a command
     /// that they refuse.
-    pub fn discard_input(&mut self) {
-        self.lines.clear();
+    pub fn take_input(&mut self) -> Vec<u8> {
+        self.lines.take()
     }
 
     /// The driver has said `+OK` to USER: PASS may come next.
@@ -317,7 +317,7 @@ mod tests {
         for behind in ["STAT\r\nNO".to_owned(), "x".repeat(2 * COMMAND_LINE)] {
             let mut machine = Machine::new();
             assert!(next(&mut machine, format!("CAPA\r\n{behind}").as_bytes()).is_ok());
-            machine.discard_input();
+            machine.take_input();
             assert!(!machine.has_input() && machine.next_command().is_none());
             assert!(matches!(next(&mut machine, b"QUIT\r\n"), Ok(Request::Quit)));
         }

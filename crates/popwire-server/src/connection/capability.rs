@@ -6,7 +6,9 @@ use super::Connection;
 
 impl Connection {
     pub(super) fn capa(&mut self) {
-        if !self.shared.options.capabilities.answered {
+        let refused = self.shared.options.quirks.capabilities.refused_after_login
+            && self.machine.state() == State::Transaction;
+        if !self.shared.options.capabilities.answered || refused {
             return self.err(None, "unknown command");
         }
         self.ok("capabilities follow");
@@ -25,9 +27,16 @@ impl Connection {
             })
     }
 
+    /// The lines of CAPA in this state, true or not.
+    fn capabilities(&self) -> Vec<Vec<u8>> {
+        let mut lines = self.true_capabilities();
+        self.shared.options.quirks.capabilities.apply(&mut lines, self.is_other_host, self.machine.is_tls());
+        lines
+    }
+
     /// The lines of CAPA in this state (RFC 2449 section 6). Both states have the same, but for STLS (RFC 2595
     /// section 4): RFC 5034 section 3 wants SASL in both.
-    fn capabilities(&self) -> Vec<Vec<u8>> {
+    fn true_capabilities(&self) -> Vec<Vec<u8>> {
         let options = &self.shared.options;
         let before_login = self.machine.state() == State::Authorization;
         if let Some(dictated) = &options.capabilities.dictated {

@@ -74,7 +74,7 @@ impl Connection {
     pub(super) fn answered(&mut self) {
         let refused = std::mem::take(&mut self.intake.refused);
         if refused && self.shared.options.quirks.input.pipeline == Pipeline::FlushedOnError {
-            self.machine.discard_input();
+            self.machine.take_input();
         }
     }
 

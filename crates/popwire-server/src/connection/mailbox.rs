@@ -138,7 +138,7 @@ impl Mailbox {
 impl Connection {
     pub(super) fn stat(&mut self) {
         let (count, octets) = self.mailbox.as_ref().map(Mailbox::totals).unwrap_or_default();
-        self.ok(format!("{count} {octets}"));
+        self.ok_with(format!("{count} {octets}"));
     }
 
     pub(super) async fn list(&mut self, message: Option<u64>) -> io::Result<()> {
@@ -149,7 +149,7 @@ impl Connection {
         if self.needs_utf8(&entry).await? {
             self.err(Some(ResponseCode::Utf8), "the message needs UTF8");
         } else {
-            self.ok(format!("{number} {}", entry.size));
+            self.ok_with(format!("{number} {}", entry.size));
         }
         Ok(())
     }
@@ -162,7 +162,7 @@ impl Connection {
             // Octets, not text: a test may give messages ids that are no UTF-8.
             let mut text = format!("{number} ").into_bytes();
             text.extend_from_slice(&entry.unique_id);
-            self.ok(text);
+            self.ok_with(text);
         }
         Ok(())
     }
@@ -195,7 +195,7 @@ impl Connection {
 
     pub(super) fn last(&mut self) {
         match &self.mailbox {
-            Some(mailbox) if self.shared.options.last => self.ok(mailbox.last.to_string()),
+            Some(mailbox) if self.shared.options.last => self.ok_with(mailbox.last.to_string()),
             _ => self.err(None, "unknown command"),
         }
     }

@@ -42,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) occurrences: Vec<AtomicU64>,
     /// How many logins have had the right credentials.
     pub(crate) right_logins: AtomicU64,
+    /// How many connections there have been, if that matters.
+    pub(crate) connection_count: AtomicU64,
     /// How many APOP timestamps have been given out.
     pub(crate) timestamps: AtomicU64,
     /// `tls-server-end-point` of the server's certificate.
@@ -71,6 +73,8 @@ pub(crate) async fn serve(stream: TcpStream, tls: bool, shared: Arc<Shared>, rec
         occurrences,
         since: Instant::now(),
         failed_logins: 0,
+        is_other_host: shared.options.quirks.capabilities.alternates
+            && shared.connection_count.fetch_add(1, Ordering::Relaxed) % 2 == 1,
         recorder,
         shared,
     };
@@ -100,6 +104,8 @@ struct Connection {
     since: Instant,
     /// How many logins have failed.
     failed_logins: u32,
+    /// Whether this is the second of the hosts that answer by turns.
+    is_other_host: bool,
     recorder: Recorder,
     shared: Arc<Shared>,
 }
@@ -293,7 +299,10 @@ impl Connection {
             self.err(None, "STLS is not offered");
             return Ok(Then::Continue);
         }
-        if let Err(pipelined) = self.machine.begin_tls() {
+        let carries_on = self.shared.options.quirks.transport.carries_on_after_stls;
+        if let Err(pipelined) = self.machine.begin_tls()
+            && !carries_on
+        {
             self.err(None, &pipelined.to_string());
             return Ok(Then::Close);
         }
@@ -306,8 +315,16 @@ impl Connection {
 
     async fn start_tls(&mut self) -> io::Result<()> {
         self.wire.start_tls(&self.shared.acceptor, self.shared.options.timing.handshake).await?;
+        let wants_sni = self.shared.options.quirks.transport.wants_sni;
+        if wants_sni && self.wire.tls().is_some_and(|tls| tls.server_name().is_none()) {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        let smuggled = self.machine.take_input();
         self.machine.tls_started();
         self.intake = Intake::default();
+        if self.shared.options.quirks.transport.carries_on_after_stls {
+            self.machine.receive(&smuggled);
+        }
         self.utf8 = false;
         Ok(())
     }
@@ -327,11 +344,17 @@ impl Connection {
         while let Ok(Ok(1..)) = timeout(idle, self.wire.read(&mut buffer)).await {}
     }
 
-    /// Says `+OK text`, or what a test wants said in its place.
+    /// Says `+OK text`, where the text is for people.
     fn ok(&mut self, text: impl AsRef<[u8]>) {
+        let bare = self.shared.options.quirks.capabilities.bare_ok;
+        self.ok_with(if bare { b"" } else { text.as_ref() });
+    }
+
+    /// Says `+OK data`, where the data are for the client; or what a test wants said in its place.
+    fn ok_with(&mut self, data: impl AsRef<[u8]>) {
         let start = self.wire.out.len();
         match self.shared.options.headings.get(&self.keyword) {
-            None => answer::ok(&mut self.wire.out, text),
+            None => answer::ok(&mut self.wire.out, data),
             Some(heading) => {
                 self.wire.out.extend_from_slice(heading);
                 self.wire.out.extend_from_slice(b"\r\n");

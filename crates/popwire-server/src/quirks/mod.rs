@@ -17,6 +17,7 @@ mod value;
 use std::error::Error;
 use std::fmt;
 
+pub(crate) use self::capabilities::CapabilityQuirks;
 pub(crate) use self::input::{InputQuirks, Pipeline};
 pub(crate) use self::listing::ListingQuirks;
 pub(crate) use self::login::{LoginQuirks, Often};
@@ -29,6 +30,7 @@ use crate::Builder;
 /// What knobs set that no other method of the builder does.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Quirks {
+    pub(crate) capabilities: CapabilityQuirks,
     pub(crate) transport: TransportQuirks,
     pub(crate) input: InputQuirks,
     pub(crate) login: LoginQuirks,

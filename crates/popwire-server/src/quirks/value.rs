@@ -37,6 +37,11 @@ impl<'a> Value<'a> {
         self.text.split(',').map(|number| number.trim().parse().ok()).collect()
     }
 
+    /// Words with commas between them, each of which has to be as it should.
+    pub(super) fn words(&self, is_right: impl Fn(&str) -> bool) -> Option<Vec<String>> {
+        self.text.split(',').map(|word| is_right(word.trim()).then(|| word.trim().to_owned())).collect()
+    }
+
     /// `60` and `60s` are seconds, `150ms` are milliseconds. A year at most, so that no clock overflows.
     pub(super) fn time(&self) -> Option<Duration> {
         let time = match self.text.strip_suffix("ms") {
