@@ -32,7 +32,8 @@ pub(crate) struct Core {
     unverified_login: bool,
     shows_certificate: bool,
     masked: Vec<String>,
-    capa: bool,
+    /// Whether conversations ask for capabilities.
+    pub(crate) capa: bool,
     /// A login has begun and not ended: either it goes on, or its caller gave it up.
     pub(crate) login: Option<OpenLogin>,
     /// The way by which a login came to its end.

@@ -49,6 +49,7 @@ mod core;
 mod error;
 mod farewell;
 mod login;
+pub mod probe;
 mod timeouts;
 mod tls;
 #[cfg(feature = "tokio")]

@@ -146,6 +146,11 @@ impl Watch {
         }
     }
 
+    /// For a caller who has less time for what comes next.
+    pub(crate) fn timeouts(&mut self) -> &mut Timeouts {
+        &mut self.timeouts
+    }
+
     /// The wait for an answer begins, or is taken up again; `begun` tells whether something of it has come.
     pub(crate) fn expect(&mut self, verb: Verb, deletions: bool, begun: bool, now: Duration) {
         (self.verb, self.deletions, self.begun) = (verb, deletions, begun);

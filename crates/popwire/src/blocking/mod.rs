@@ -1,6 +1,7 @@
 //! The blocking door: a [`Client`] that waits.
 
 mod message;
+mod probe;
 mod pump;
 mod stream;
 
@@ -13,6 +14,7 @@ use popwire_proto::listing::{
 use popwire_proto::{Leniencies, MessageNumber, Reply, Secret, State};
 
 pub use message::Message;
+pub use probe::probe;
 use pump::Pump;
 pub use stream::Transport;
 

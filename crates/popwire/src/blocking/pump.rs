@@ -60,7 +60,17 @@ impl Pump {
         self.say(command)
     }
 
-    /// The same within a conversation, or within what is left of one.
+    /// Commands in one write, and the reply to each, negative or not (RFC 2449 section 6.6).
+    pub(super) fn exchange_all<C: Command>(&mut self, commands: &[C]) -> Result<Vec<Reply>> {
+        self.leave_login()?;
+        self.settle()?;
+        self.overhear()?;
+        commands.iter().try_for_each(|command| self.core.submit(command, self.epoch.elapsed()))?;
+        self.flush()?;
+        commands.iter().map(|_| self.reply()).collect()
+    }
+
+    /// One command, within a conversation or within what is left of one.
     fn say<C: Command>(&mut self, command: &C) -> Result<Reply> {
         self.settle()?;
         self.overhear()?;

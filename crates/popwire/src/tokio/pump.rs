@@ -72,7 +72,22 @@ impl Pump {
         self.say(command).await
     }
 
-    /// The same within a conversation, or within what is left of one.
+    /// Commands in one write, and the reply to each, negative or not (RFC 2449 section 6.6).
+    pub(super) async fn exchange_all<C: Command>(&mut self, commands: &[C]) -> Result<Vec<Reply>> {
+        self.leave_login().await?;
+        self.settle().await?;
+        poll_fn(|cx| self.poll_overhear(cx)).await?;
+        commands.iter().try_for_each(|command| self.core.submit(command, self.epoch.elapsed()))?;
+        self.waiting_since = None;
+        self.flush().await?;
+        let mut replies = Vec::with_capacity(commands.len());
+        for _ in commands {
+            replies.push(self.reply().await?);
+        }
+        Ok(replies)
+    }
+
+    /// One command, within a conversation or within what is left of one.
     async fn say<C: Command>(&mut self, command: &C) -> Result<Reply> {
         self.settle().await?;
         // The runtime learns what a socket has while tasks wait: the caller may have kept it from doing so for long.

@@ -1,0 +1,1 @@
+// Servers that hang up, are slow, or let nobody in.
