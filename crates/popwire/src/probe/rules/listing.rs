@@ -155,7 +155,7 @@ fn odd_single(seen: &Seen<'_>) -> Option<String> {
     }
     let reply = seen.evidence.ok(asked)?;
     let fields = reply.text().split(|octet| *octet == b' ').filter(|field| !field.is_empty());
-    (fields.count() < 2).then(|| format!("UIDL with a number: {}", quote(reply.line().as_bytes())))
+    (fields.count() == 1).then(|| format!("UIDL with a number: {}", quote(reply.line().as_bytes())))
 }
 
 fn ids<'s>(seen: &'s Seen<'_>) -> impl Iterator<Item = (MessageNumber, UniqueId<'s>)> {

@@ -99,7 +99,8 @@ fn odd_challenge(seen: &Seen<'_>) -> Option<String> {
 }
 
 fn closes_after_refusal(seen: &Seen<'_>) -> Option<String> {
-    let by_login = seen.evidence.failed_logins().flat_map(Error::attempts).any(|attempt| attempt.closed);
+    let by_login = seen.evidence.failed_logins().flat_map(Error::attempts).any(|attempt| attempt.closed)
+        && neither_ok_nor_err(seen).is_none();
     let refused = refusal(seen).is_some();
     let by_quit = refused && seen.evidence.error(Item::Quit).is_some_and(Error::is_io);
     let lost = refused && seen.evidence.event(Item::Login).is_some_and(|event| event.lost);

@@ -53,11 +53,7 @@ fn some_top(seen: &Seen<'_>) -> Option<String> {
     Some(format!("TOP {number}: {words}, and others are answered"))
 }
 
-/// Whether TOP sends fewer lines than were asked for: of every message the same few, and less than its size.
-pub(super) fn cuts_top(seen: &Seen<'_>) -> bool {
-    few_lines(seen).is_some()
-}
-
+/// TOP sends fewer lines than were asked for: of every message the same few, and less than its size.
 fn few_lines(seen: &Seen<'_>) -> Option<String> {
     /// More would be a message's own length.
     const FEW: usize = 15;
@@ -133,17 +129,18 @@ fn bare_lf_within(seen: &Seen<'_>) -> Option<String> {
     ))
 }
 
-/// Whether messages come in another form than the RFCs give them, so that sizes cannot be right.
-pub(super) fn changes_lines(seen: &Seen<'_>) -> bool {
+/// Whether messages come in another form than they have, or not all of them, so that sizes cannot be right.
+pub(super) fn changes_messages(seen: &Seen<'_>) -> bool {
     [
-        bare_lf,
-        bare_lf_within,
-        extra_blank,
-        no_blank,
+        few_lines,
         second_ok,
         dot_after_text,
         dot_without_lf,
+        bare_lf,
+        bare_lf_within,
         more_than_asked,
+        extra_blank,
+        no_blank,
     ]
     .iter()
     .any(|rule| rule(seen).is_some())
@@ -170,7 +167,9 @@ fn no_blank(seen: &Seen<'_>) -> Option<String> {
     let (item, sample) = header_alone(seen)?;
     let Item::Header(number) = item else { return None };
     let (_, more) = seen.evidence.samples().find(|(item, _)| *item == Item::Beginning(number))?;
-    (sample.body_lines().is_none() && more.body_lines().is_some())
+    // Where the line end before the dot is missing, it is this one.
+    let ends_oddly = dot_after_text(seen).is_some();
+    (!ends_oddly && sample.body_lines().is_none() && more.body_lines().is_some())
         .then(|| "the blank line after the header is missing where it is the last".to_owned())
 }
 
@@ -218,7 +217,7 @@ fn other_text_size(seen: &Seen<'_>) -> Option<String> {
     let (digits, rest) = text.split_once(' ')?;
     let said: u64 = digits.parse().ok().filter(|_| rest.starts_with("octets"))?;
     let fits = (said..=said.saturating_add(2)).contains(&sample.total);
-    (!fits && !changes_lines(seen)).then(|| format!("RETR says {said} octets and sends {}", sample.total))
+    (!fits && !changes_messages(seen)).then(|| format!("RETR says {said} octets and sends {}", sample.total))
 }
 
 fn slow_start(seen: &Seen<'_>) -> Option<String> {

@@ -2,6 +2,7 @@
 
 use popwire_proto::MessageNumber;
 
+use super::message::changes_messages;
 use super::{Rule, rules};
 use crate::probe::evidence::{Sample, Seen};
 use crate::probe::examination::{Item, LINES};
@@ -18,7 +19,7 @@ pub(super) const RULES: &[Rule] = rules! {
 /// How the listed sizes stand to the truth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::probe) enum Verdict {
-    /// No message came whole.
+    /// No message came whole and unchanged.
     Unknown,
     /// Right.
     Right,
@@ -77,7 +78,7 @@ pub(super) fn is_whole(sample: &Sample) -> bool {
 
 pub(in crate::probe) fn verdict(seen: &Seen<'_>) -> Verdict {
     let weighed = weighed(seen);
-    let Some(first) = weighed.first() else { return Verdict::Unknown };
+    let Some(first) = weighed.first().filter(|_| !changes_messages(seen)) else { return Verdict::Unknown };
     let wrong: Vec<_> = weighed.iter().filter(|message| !message.is_right()).collect();
     if wrong.is_empty() {
         return Verdict::Right;
@@ -101,7 +102,7 @@ pub(in crate::probe) fn verdict(seen: &Seen<'_>) -> Verdict {
 }
 
 fn told(seen: &Seen<'_>, verdict_is: Verdict) -> Option<String> {
-    if verdict(seen) != verdict_is || super::message::cuts_top(seen) {
+    if verdict(seen) != verdict_is {
         return None;
     }
     let message = weighed(seen).into_iter().find(|message| !message.is_right())?;
@@ -130,10 +131,6 @@ fn too_large(seen: &Seen<'_>) -> Option<String> {
 }
 
 fn other(seen: &Seen<'_>) -> Option<String> {
-    // Where messages arrive in another form than they have, sizes have a reason to differ.
-    if super::message::changes_lines(seen) {
-        return None;
-    }
     if let Some(told) = told(seen, Verdict::Wrong) {
         return Some(told);
     }
