@@ -25,6 +25,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Fetch(FetchArgs),
     Ls(LsArgs),
+    Probe(ProbeArgs),
     Demo(DemoArgs),
 }
 
@@ -72,6 +73,29 @@ pub(crate) struct LsArgs {
     /// List at most N messages, the lowest numbers first
     #[arg(long, value_name = "N", help_heading = "Mail")]
     pub(crate) limit: Option<NonZeroUsize>,
+
+    #[command(flatten)]
+    pub(crate) connect: ConnectArgs,
+}
+
+/// Find out what a server does, and what it does wrong
+///
+/// Signs in once, asks what any mail program asks, and looks at the answers more closely: greeting, TLS and certificate,
+/// capabilities at each stage, listings, sizes, pipelining. Then it compares what it saw with the known deviations of real
+/// servers, and tells for each that it finds what popwire does about it.
+///
+/// Nothing is deleted, and no message is read whole unless --retr is given; the beginnings of up to three are asked for by
+/// TOP, which few servers take for reading. A server that hangs up in the middle sees a few more connections, never more
+/// than two unknown commands on each. When nothing is odd, the report ends with "nothing found".
+///
+/// The exit code is 0 if the probe ran, whatever it found. If the server lets nobody in, what was seen until then is
+/// printed, and the exit codes are those of fetch.
+#[derive(Debug, Args)]
+#[command(after_help = PROBE_EXAMPLES)]
+pub(crate) struct ProbeArgs {
+    /// Read the smallest message whole (RETR), to compare sizes and headers; the server marks it as seen
+    #[arg(long, help_heading = "Mail")]
+    pub(crate) retr: bool,
 
     #[command(flatten)]
     pub(crate) connect: ConnectArgs,
@@ -238,6 +262,8 @@ Examples:
     popwire ls pops://alice@pop.example.org
   Fetch it; the server keeps its copies:
     popwire fetch pops://alice@pop.example.org --maildir ~/Mail/isp
+  Find out what is wrong with a server:
+    popwire probe pops://alice@pop.example.org
 
 'popwire fetch --help' tells about passwords, TLS and exit codes.";
 
@@ -248,6 +274,18 @@ Examples:
     popwire ls pops://alice@pop.example.org | sort -n -k 2,2 | tail
   All subjects:
     popwire ls pops://alice@pop.example.org --json | jq -r .subject";
+
+const PROBE_EXAMPLES: &str = "\
+Examples:
+  popwire probe pops://alice@pop.example.org
+  What the server says before and after STLS, too:
+    popwire probe pop://alice@pop.example.org
+  The ids of what was found:
+    popwire probe pops://alice@pop.example.org --json | jq -r '.findings[].id'
+  The whole conversation, without the password:
+    popwire probe pops://alice@pop.example.org -vv
+
+The ids, such as Q-069, are those of docs/deviations.md.";
 
 const FETCH_EXAMPLES: &str = "\
 Examples:
@@ -310,7 +348,13 @@ mod tests {
 
     #[test]
     fn help_fits_any_terminal() {
-        for text in [super::EXAMPLES, super::LS_EXAMPLES, super::FETCH_EXAMPLES, super::FETCH_MORE] {
+        for text in [
+            super::EXAMPLES,
+            super::LS_EXAMPLES,
+            super::PROBE_EXAMPLES,
+            super::FETCH_EXAMPLES,
+            super::FETCH_MORE,
+        ] {
             assert!(text.lines().all(|line| line.len() <= 78), "{text}");
         }
     }

@@ -142,6 +142,17 @@ impl Output {
         }
     }
 
+    /// What hears of each step of a long work, for those who asked for it.
+    pub(crate) fn steps(&self) -> impl Fn(&str) + Send + Sync + 'static {
+        let (colors, wanted) = (self.colors, self.verbosity >= Verbosity::Messages);
+        move |doing| {
+            if wanted {
+                let mut err = AutoStream::new(io::stderr(), colors);
+                let _ = writeln!(err, "{FAINT}{doing}{FAINT:#}");
+            }
+        }
+    }
+
     /// The exit code, when all is said.
     pub(crate) fn finish(mut self, exit: Exit) -> Exit {
         match self.failed.take() {

@@ -3,6 +3,7 @@
 mod demo;
 mod fetch;
 mod ls;
+mod probe;
 mod progress;
 
 use crate::args::{Cli, Command};
@@ -15,6 +16,7 @@ pub(crate) fn run(cli: &Cli) -> Exit {
     let done = match &cli.command {
         Command::Fetch(args) => fetch::run(args, &mut output),
         Command::Ls(args) => ls::run(args, &mut output),
+        Command::Probe(args) => probe::run(args, &mut output),
         Command::Demo(args) => demo::run(args, &mut output),
     };
     let exit = done.unwrap_or_else(|problem| {

@@ -12,6 +12,7 @@ mod demo;
 mod fetch;
 mod ls;
 mod passwords;
+mod probe;
 mod signing_in;
 mod trouble;
 mod world;

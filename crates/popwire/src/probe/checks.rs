@@ -9,10 +9,11 @@ use super::examination::Item;
 use super::report::{CapabilityStages, Check, Finding, Outcome, Report, Subject};
 use super::rules::sizes::Verdict;
 use super::{Certificate, rules};
+use crate::Security;
 
 impl Report {
     /// What the evidence comes to; the error is the examination's to add.
-    pub(super) fn of(seen: &Seen<'_>) -> Self {
+    pub(super) fn of(seen: &Seen<'_>, security: Security) -> Self {
         let findings = rules::findings(seen);
         let evidence = seen.evidence;
         let (messages, octets) = totals(seen);
@@ -28,6 +29,7 @@ impl Report {
         });
         Self {
             greeting: evidence.greeting.clone(),
+            security,
             certificate: evidence.tls.as_ref().and_then(|tls| Certificate::read(&tls.certificate)),
             tls: evidence.tls.clone(),
             capabilities: CapabilityStages {

@@ -272,8 +272,8 @@ impl Examination {
 
     /// The report; an error where there is nothing to report.
     pub(crate) fn report(self) -> Result<Report> {
-        let Self { mut evidence, stopped_at, .. } = self;
-        let report = Report::of(&Seen::read(&evidence));
+        let Self { mut evidence, stopped_at, connector, .. } = self;
+        let report = Report::of(&Seen::read(&evidence), connector.security);
         let error = stopped_at.and_then(|at| evidence.events.swap_remove(at).outcome.err());
         match error {
             Some(error) if report.greeting.is_none() && report.findings.is_empty() => Err(error),

@@ -7,7 +7,7 @@ use popwire_proto::Reply;
 use popwire_proto::listing::Capabilities;
 
 use super::Certificate;
-use crate::{Error, Method, TlsInfo};
+use crate::{Error, Method, Security, TlsInfo};
 
 /// What a probe saw.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ use crate::{Error, Method, TlsInfo};
 pub struct Report {
     /// The server's first line, if it came and was one.
     pub greeting: Option<Reply>,
+    /// How the connection was to be protected.
+    pub security: Security,
     /// The TLS session.
     pub tls: Option<TlsInfo>,
     /// The server's certificate, if there was TLS and it could be read.
