@@ -121,7 +121,7 @@ impl<'a> Screen<'a> {
         self.heading("Capabilities", false);
         let everywhere = |line: &String| others.iter().all(|(_, stage)| stage.contains(line));
         let always: Vec<_> = first.1.iter().filter(|line| everywhere(line)).cloned().collect();
-        let when = if others.is_empty() { first.0 } else { "at every stage" };
+        let when = if others.is_empty() { first.0 } else { "always" };
         if !always.is_empty() {
             self.row(when, &always.join(", "));
         }
@@ -213,6 +213,7 @@ fn days_in_words(days: i64) -> String {
 /// A time of milliseconds and less with as many digits as it is worth.
 fn short(time: Duration) -> String {
     match time.as_micros() {
+        ..100 => "less than 0.1 ms".to_owned(),
         micros @ ..10_000 => format!("{}.{} ms", micros / 1000, micros % 1000 / 100),
         _ => text::duration(time),
     }

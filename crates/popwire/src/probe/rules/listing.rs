@@ -11,25 +11,25 @@ use crate::probe::examination::Item;
 
 pub(super) const RULES: &[Rule] = rules! {
     "Q-043" Stat: stat_refused => "counts it as temporary: the login came too soon";
-    "Q-061" Stat: negative_size => "the size is unknown, the count stands";
-    "Q-062" Stat: stat_garbage => "the size is unknown; where the count is missing, LIST counts";
+    "Q-061" Stat: negative_size => "takes the size for unknown and the count as it is";
+    "Q-062" Stat: stat_garbage => "takes the size for unknown; where the count is missing, LIST counts";
     "Q-063" List: empty_list_refused => "takes it for an empty mailbox where STAT says so";
     "Q-064" List: bad_lines => "skips and counts the bad lines, and goes by the numbers";
-    "Q-077" List: lists_differ => "joins by number; what is in one list only waits for the next session";
+    "Q-077" List: lists_differ => "joins the lists by number, and keeps what only one of them has";
     "Q-079" List: list_cut => "uses nothing of that listing";
-    "Q-089" List hint: window_of_45 => "comes again until nothing is new; believes no count to be all";
-    "Q-122" List hint: window_of_250 => "comes again until nothing is new; believes no count to be all";
-    "Q-145" List hint: window_of_500 => "comes again until nothing is new; believes no count to be all";
+    "Q-089" List hint: window_of_45 => "takes no count for all there is: come again until nothing is new";
+    "Q-122" List hint: window_of_250 => "takes no count for all there is: come again until nothing is new";
+    "Q-145" List hint: window_of_500 => "takes no count for all there is: come again until nothing is new";
     "Q-065" Uidl: many_blanks => "takes any run of blanks as one";
     "Q-066" Uidl: ok_before_lines => "drops it";
-    "Q-067" Uidl: odd_single => "takes the lone field for the id; never a dot for the next answer";
+    "Q-067" Uidl: odd_single => "takes the lone field for the id, and a dot never for the next answer";
     "Q-068" Uidl: blank_ids => "takes a blank id for none: it names no message";
-    "Q-069" Uidl: same_ids => "lists both messages; an id alone does not tell them apart";
+    "Q-069" Uidl: same_ids => "lists both messages: the id alone does not tell them apart";
     "Q-070" Uidl: weird_ids => "takes up to 1000 octets as they are and flags them";
-    "Q-072" Uidl hint: small_ids => "such ids may be given again to other mail: compares sizes too";
+    "Q-072" Uidl hint: small_ids => "goes by the octets of an id: such ids may be given again to other mail";
     "Q-074" Uidl: same_digests => "lists both messages: they may be copies, their ids are digests";
-    "Q-075" Uidl: uidl_fails => "counts it as temporary: nothing is new because of it";
-    "Q-076" Uidl: no_uidl => "cannot tell mail that it fetched before from new mail";
+    "Q-075" Uidl: uidl_fails => "goes on without unique-ids this time";
+    "Q-076" Uidl: no_uidl => "goes on without unique-ids: what was fetched before is not known by them";
 };
 
 fn stat_refused(seen: &Seen<'_>) -> Option<String> {

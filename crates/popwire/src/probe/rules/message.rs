@@ -11,7 +11,7 @@ pub(super) const RULES: &[Rule] = rules! {
     "Q-111" Top: no_top => "lists without headers; a message comes by RETR";
     "Q-142" Top: some_top => "leaves that message's header out, and the message for RETR";
     "Q-107" Top: few_lines => "never takes TOP for a whole message";
-    "Q-108" Top: second_ok => "the line stays where the server put it, in front of the header";
+    "Q-108" Top: second_ok => "leaves the line where the server put it, before the header";
     "Q-105" Top: other_header => "never joins the header of TOP with the body of RETR";
     "Q-090" Messages: dot_after_text => "takes it for the end after a silence, and reports it";
     "Q-091" Messages: dot_without_lf => "takes it for the end after a silence, and reports it";
@@ -22,10 +22,10 @@ pub(super) const RULES: &[Rule] = rules! {
     "Q-098" Messages: no_blank => "keeps the message as it came";
     "Q-112" Messages: retr_refused => "leaves that message and goes on with the rest";
     "Q-113" Messages: folder_data => "fetches it like mail: it is the server's own, do not delete it";
-    "Q-114" Messages hint: added_header => "keeps it; compares messages by other headers";
+    "Q-114" Messages hint: added_header => "keeps it as it came";
     "Q-115" Messages: other_text_size => "reads no size in the answer to RETR";
     "Q-116" Messages: slow_start => "waits 300 s for the first octet";
-    "Q-141" Messages: quota => "stops fetching for this session, and comes again";
+    "Q-141" Messages: quota => "leaves on the server what it cannot get";
 };
 
 /// TOP as it was answered: with a message, or not.

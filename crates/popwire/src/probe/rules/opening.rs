@@ -16,17 +16,17 @@ pub(super) const RULES: &[Rule] = rules! {
     "Q-014" Greeting: begins_with_timestamp => "finds the timestamp wherever it stands";
     "Q-001" Capa: no_capa => "can leave CAPA out (--no-capa) and tries commands instead";
     "Q-002" Capa: none_after_login => "keeps what was announced before the login";
-    "Q-003" Capa: unannounced => "tries TOP and UIDL whatever CAPA says";
+    "Q-003" Capa: unannounced => "lets every command be tried, announced or not";
     "Q-004" Capa: no_words => "needs no words after +OK";
     "Q-005" Capa: other_arguments => "goes by what CAPA says after the login";
     "Q-008" Capa: trailing_blanks => "trims the lines of CAPA";
     "Q-010" Capa: endless => "has a bound for every listing and believes no count";
     "Q-011" Capa: dotted => "ends a list at a lone dot only";
-    "Q-121" Capa hint: gmail => "cannot know: its web settings decide what becomes of mail fetched by POP3";
+    "Q-121" Capa hint: gmail => "cannot know what becomes of fetched mail: Gmail's web settings decide";
     "Q-019" Stls: stls_fails => "fails within the deadline and sends no password";
     "Q-020" Stls: stls_again => "ignores STLS where TLS is active";
-    "Q-021" Stls: words_before_tls => "ends the connection: none of it is believed";
-    "Q-023" Stls hint: no_stls => "sends no password; something in between may have taken STLS away";
+    "Q-021" Stls: words_before_tls => "ends the connection and believes none of it";
+    "Q-023" Stls hint: no_stls => "sends no password: something in between may have taken STLS away";
 };
 
 fn turned_away(seen: &Seen<'_>) -> Option<String> {

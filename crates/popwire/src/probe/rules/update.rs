@@ -6,7 +6,7 @@ use crate::probe::evidence::{Answer, Seen};
 use crate::probe::examination::Item;
 
 pub(super) const RULES: &[Rule] = rules! {
-    "Q-136" Pipelining: lost_commands => "sends one command at a time: nothing is lost";
+    "Q-136" Pipelining: lost_commands => "sends one command at a time, so that nothing is lost";
     "Q-139" Rset: has_last => "does not use LAST: what it counts differs from server to server";
     "Q-132" Quit: no_answer => "calls deletions unknown if there were any, and looks again";
     "Q-133" Quit: refused => "tells that the server may not have deleted all that was marked";
