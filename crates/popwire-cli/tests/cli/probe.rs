@@ -6,7 +6,7 @@ use crate::world::{world, world_with};
 
 #[test]
 fn a_server_in_order_is_told_in_one_screen() {
-    let world = world_with(|server| server.mechanisms([Mechanism::ScramSha256, Mechanism::Plain]));
+    let world = world_with(|server| server.sasl([Mechanism::ScramSha256, Mechanism::Plain]));
     let run = world.run(&format!("probe {} --ca ca.pem", world.stls_url()));
     assert_eq!(run.good().err, "");
     for part in [

@@ -240,6 +240,14 @@ pub(crate) fn logins() -> Vec<Row> {
             b"-ERR Invalid user name or password. Please use full email address as user name.",
             &["Q-041"],
         ),
+        Row {
+            login: login().methods([Mechanism::CramMd5]),
+            ..row(
+                "greets CRAM-MD5 with words",
+                alice().script("AUTH", "+ go ahead\r\n").script("*", "-ERR\r\n"),
+                &["Q-034"],
+            )
+        },
         refused("is locked, in words", b"-ERR Unable to get lock on mailbox", &["Q-042"]),
         refused(
             "says login delay",

@@ -13,7 +13,6 @@ pub(super) const RULES: &[Rule] = rules! {
     "Q-026" Login: tls_wanted_by_code => "reports missing TLS, not a wrong password";
     "Q-029" Login: exchange_unavailable => "counts it as temporary and keeps the token";
     "Q-030" Login: exchange_blames => "tells that POP3 may be off for the mailbox, or the user another";
-    "Q-033" Login: no_challenge => "takes +OK for an empty challenge of NTLM, and of nothing else";
     "Q-034" Login: odd_challenge => "goes on where nothing could stand in it; otherwise cancels";
     "Q-035" Login: closes_after_refusal => "tries the next way over a new connection; never after a verdict";
     "Q-039" Login hint: bare_auth => "asks CAPA; bare AUTH only by a call of its own";
@@ -34,13 +33,14 @@ pub(super) const RULES: &[Rule] = rules! {
     "Q-154" Login hint: apop_wanted => "does APOP by name only: --auth APOP";
 };
 
-/// The last words to a login that failed, before anybody had got in.
-fn refusal<'a>(seen: &Seen<'a>) -> Option<&'a Reply> {
-    first_failure(seen)?.reply()
+/// The last login that failed; where another had got in before, it was one over a new connection.
+fn failure<'a>(seen: &Seen<'a>) -> Option<&'a Error> {
+    seen.evidence.failed_logins().last()
 }
 
-fn first_failure<'a>(seen: &Seen<'a>) -> Option<&'a Error> {
-    seen.evidence.failed_logins().last().filter(|_| !has_entered(seen))
+/// The server's words to it.
+fn refusal<'a>(seen: &Seen<'a>) -> Option<&'a Reply> {
+    failure(seen)?.reply()
 }
 
 fn has_entered(seen: &Seen<'_>) -> bool {
@@ -66,12 +66,12 @@ fn whole(seen: &Seen<'_>) -> Option<String> {
 }
 
 fn tls_wanted(seen: &Seen<'_>) -> Option<String> {
-    let wanted = first_failure(seen)?.is_tls_required() && code(seen) != Some(&ResponseCode::Auth);
+    let wanted = failure(seen)?.is_tls_required() && code(seen) != Some(&ResponseCode::Auth);
     whole(seen).filter(|_| wanted)
 }
 
 fn tls_wanted_by_code(seen: &Seen<'_>) -> Option<String> {
-    let wanted = first_failure(seen)?.is_tls_required() && code(seen) == Some(&ResponseCode::Auth);
+    let wanted = failure(seen)?.is_tls_required() && code(seen) == Some(&ResponseCode::Auth);
     whole(seen).filter(|_| wanted)
 }
 
@@ -86,11 +86,6 @@ fn exchange_blames(seen: &Seen<'_>) -> Option<String> {
 fn attempts_with<'a>(seen: &Seen<'a>, fault: fn(&Sasl) -> bool) -> Option<&'a crate::Attempt> {
     let attempts = seen.evidence.failed_logins().flat_map(Error::attempts);
     attempts.filter(|attempt| attempt.error.as_ref().is_some_and(fault)).last()
-}
-
-fn no_challenge(seen: &Seen<'_>) -> Option<String> {
-    let attempt = attempts_with(seen, |error| matches!(error, Sasl::EarlySuccess))?;
-    Some(format!("{}: +OK where a challenge belongs", attempt.method))
 }
 
 fn odd_challenge(seen: &Seen<'_>) -> Option<String> {
@@ -113,7 +108,7 @@ fn bare_auth(seen: &Seen<'_>) -> Option<String> {
 }
 
 fn neither_ok_nor_err(seen: &Seen<'_>) -> Option<String> {
-    match first_failure(seen)?.protocol()? {
+    match failure(seen)?.protocol()? {
         Proto::NotAStatusLine(line) => Some(format!("the login is answered {}", quote(line.as_bytes()))),
         _ => None,
     }
@@ -127,9 +122,14 @@ fn hmail(seen: &Seen<'_>) -> Option<String> {
 const SOON: [&str; 6] =
     ["too often", "too soon", "too frequent", "too many logins", "minutes apart", "allowed only every"];
 
-fn locked_in_words(seen: &Seen<'_>) -> Option<String> {
+/// Somebody else has the maildrop, by the server's words alone.
+fn lock_in_words(seen: &Seen<'_>) -> Option<String> {
     let words = ["lock", "busy", "in use", "mail storage services unavailable", "wait a few"];
     said(seen, &words).filter(|_| is_plain_refusal(seen) && said(seen, &SOON).is_none())
+}
+
+fn locked_in_words(seen: &Seen<'_>) -> Option<String> {
+    lock_in_words(seen).filter(|_| !has_entered(seen))
 }
 
 fn too_soon(seen: &Seen<'_>) -> Option<String> {
@@ -145,6 +145,7 @@ fn locked_by_code(seen: &Seen<'_>) -> Option<String> {
         }
         _ => None,
     }
+    .filter(|_| !has_entered(seen))
 }
 
 fn unknown_code(seen: &Seen<'_>) -> Option<String> {
@@ -192,8 +193,9 @@ fn user_refused(seen: &Seen<'_>) -> Option<String> {
 }
 
 fn still_locked(seen: &Seen<'_>) -> Option<String> {
-    let error = seen.evidence.failed_logins().last().filter(|_| has_entered(seen))?;
-    error.is_temporary().then(|| format!("after a broken session: {error}"))
+    let in_use = whole(seen).filter(|_| code(seen) == Some(&ResponseCode::InUse));
+    let words = in_use.or_else(|| lock_in_words(seen)).filter(|_| has_entered(seen))?;
+    Some(format!("after a broken session: {words}"))
 }
 
 fn not_utf8(seen: &Seen<'_>) -> Option<String> {
