@@ -11,7 +11,6 @@ const KNOBS: &[(&[&str], &[&str])] = &[
     (&["capa=close"], &["Q-001"]),
     (&["capa=hang"], &["Q-001"]),
     (&["capa=garbage"], &["Q-001"]),
-    (&["capa=err"], &["Q-001"]),
     (&["capa=err", "bare_auth=1"], &["Q-001", "Q-039"]),
     (&["capa_after_login=err"], &["Q-002"]),
     (&["capa_after_login=err", "ok_text=empty"], &["Q-002", "Q-004"]),
@@ -30,7 +29,10 @@ const KNOBS: &[(&[&str], &[&str])] = &[
     (&["greeting=imap"], &["Q-015"]),
     (&["greeting=smtp"], &["Q-015"]),
     (&["greeting=tls"], &["Q-015"]),
-    (&["lock_text=qpop"], &["Q-042"]),
+    (&["auth_fail_text=unavailable21"], &["Q-029"]),
+    (&["auth_fail_text=yahoo"], &["Q-146"]),
+    (&["resp_code=REFERRAL"], &["Q-046"]),
+    (&["lock_after_drop=30", "uidl_cut_after=7"], &["Q-079", "Q-129"]),
     (&["stat=login_delay"], &["Q-043"]),
     (&["login_delay=60", "uidl_cut_after=7"], &["Q-044", "Q-079"]),
     (&["login_delay=900", "code=none", "uidl_cut_after=7"], &["Q-049", "Q-079"]),
@@ -122,14 +124,16 @@ const BY_USER: &[(&[&str], &[&str])] = &[
 
 /// With a wrong password.
 const REFUSED: &[(&[&str], &[&str])] = &[
-    (&["auth_fail_text=unavailable21"], &["Q-029"]),
     (&["auth_fail_text=exo"], &["Q-030"]),
     (&["auth_fail=close"], &["Q-035"]),
-    (&["resp_code=REFERRAL"], &["Q-046"]),
     (&["auth_fail_text=generic"], &["Q-048"]),
     (&["err_text=gbk"], &["Q-143"]),
     (&["auth_fail_text=yahoo"], &["Q-146"]),
 ];
+
+/// While another session has the maildrop.
+const LOCKED: &[(&[&str], &[&str])] =
+    &[(&["lock_text=qpop"], &["Q-042"]), (&["lock_text=intermail"], &["Q-042"]), (&["segment=7"], &["Q-045"])];
 
 /// With a message read by RETR.
 const WITH_RETR: &[(&[&str], &[&str])] = &[
@@ -159,13 +163,14 @@ struct Trial {
     connect: fn(&Server) -> Connector,
     login: Login,
     retr: bool,
+    locked: bool,
     /// Whether more may be found.
     at_least: bool,
 }
 
 impl Trial {
     fn usual() -> Self {
-        Self { mail: alice, connect: tls, login: login(), retr: false, at_least: false }
+        Self { mail: alice, connect: tls, login: login(), retr: false, locked: false, at_least: false }
     }
 }
 
@@ -174,6 +179,7 @@ helper! {
         let mut wrong = Vec::new();
         for (quirks, expected) in rows {
             let server = with((trial.mail)(), quirks);
+            let _lock = trial.locked.then(|| server.maildrop("alice").unwrap().lock().unwrap());
             let connector = hasty((trial.connect)(&server));
             let report = go!(probe(&connector, &trial.login, options().retr(trial.retr))).unwrap();
             let mut found = ids(&report);
@@ -204,7 +210,11 @@ case! {
     }
 
     fn each_knob_of_a_refusal_is_named() {
-        go!(all(REFUSED, Trial { login: Login::password("alice", "wrong"), ..Trial::usual() }));
+        go!(all(REFUSED, Trial { login: Login::password("alice", "another"), ..Trial::usual() }));
+    }
+
+    fn each_knob_of_a_locked_maildrop_is_named() {
+        go!(all(LOCKED, Trial { locked: true, ..Trial::usual() }));
     }
 
     fn each_knob_of_whole_messages_is_named() {

@@ -271,7 +271,16 @@ pub(crate) fn logins() -> Vec<Row> {
         ),
         refused("is Chinese", b"-ERR \xb5\xc7\xc2\xbc\xcc\xab", &["Q-143"]),
         refused("is Yahoo", b"-ERR [AUTH] (#MBR1212) Incorrect username or password.", &["Q-146"]),
-        refused("wants APOP", b"-ERR use APOP", &["Q-154"]),
+        Row {
+            login: by_user(),
+            ..row(
+                "wants APOP",
+                alice()
+                    .greeting("+OK hello <1.2@example.org>\r\n")
+                    .script("PASS", "-ERR Unable to log on\r\n"),
+                &["Q-154"],
+            )
+        },
         Row {
             login: by_user(),
             ..row("refuses the name", alice().script("USER", "-ERR no such user here\r\n"), &["Q-053"])

@@ -1,5 +1,6 @@
 //! The login, and refusals of it.
 
+use popwire_proto::apop::timestamp;
 use popwire_proto::sasl::Error as Sasl;
 use popwire_proto::{Error as Proto, Reply, ResponseCode};
 
@@ -19,8 +20,8 @@ pub(super) const RULES: &[Rule] = rules! {
     "Q-040" Login: neither_ok_nor_err => "ends the session: it is neither success nor refusal";
     "Q-041" Login: hmail => "shows the words; \"too many\" counts as temporary";
     "Q-042" Login: locked_in_words => "counts it as temporary, by the words";
-    "Q-044" Login: too_soon => "says that it is too soon, and when another login makes sense";
-    "Q-045" Login: locked_by_code => "goes by the code: the password is not doubted";
+    "Q-044" Login hint: too_soon => "says that it is too soon, and when another login makes sense";
+    "Q-045" Login hint: locked_by_code => "goes by the code: the password is not doubted";
     "Q-046" Login: unknown_code => "draws no conclusion from a code that it does not know";
     "Q-047" Login: slow_login => "waits 300 s for a login";
     "Q-048" Login hint: no_reason => "tells for known providers that POP3 may be switched off";
@@ -208,5 +209,10 @@ fn yahoo_refuses(seen: &Seen<'_>) -> Option<String> {
 }
 
 fn apop_wanted(seen: &Seen<'_>) -> Option<String> {
-    said(seen, &["APOP"])
+    timestamp(seen.evidence.greeting.as_ref()?.text())?;
+    let error = failure(seen)?;
+    let by_password = error.attempts().last()?.method == Method::UserPass;
+    // Where the words or a code say more, it is not that.
+    let unexplained = code(seen).is_none() && !error.is_temporary() && hmail(seen).is_none();
+    (by_password && unexplained).then(|| whole(seen)).flatten()
 }

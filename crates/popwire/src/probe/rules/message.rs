@@ -141,6 +141,8 @@ pub(super) fn changes_messages(seen: &Seen<'_>) -> bool {
         more_than_asked,
         extra_blank,
         no_blank,
+        other_header,
+        added_header,
     ]
     .iter()
     .any(|rule| rule(seen).is_some())
