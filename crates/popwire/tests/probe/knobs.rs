@@ -82,7 +82,6 @@ const KNOBS: &[(&[&str], &[&str])] = &[
     (&["quit=close"], &["Q-132"]),
     (&["quit=close_before"], &["Q-132"]),
     (&["quit=rst"], &["Q-132"]),
-    (&["quit=err"], &["Q-133"]),
     (&["quit=need_newline"], &["Q-134"]),
     // What cannot be seen without deleting, without a second session, or by what is not sent, and is no reason to find
     // something else.
@@ -94,6 +93,7 @@ const KNOBS: &[(&[&str], &[&str])] = &[
     (&["dele=immediate"], &[]),
     (&["auto_delete=on_quit"], &[]),
     (&["quit=async_delete"], &[]),
+    (&["quit=err"], &[]),
     (&["top_arg_max=99999999"], &[]),
     (&["cmd_split=err"], &[]),
     (&["trailing_space=err"], &[]),
