@@ -68,7 +68,7 @@ fn round_trip(seen: &Seen<'_>) -> Option<Duration> {
 /// How a part is told: what it is like, unless a finding says that it is odd.
 type Look = fn(&Seen<'_>) -> Option<(Outcome, String)>;
 
-const LOOKS: [(Subject, Look); 12] = [
+const LOOKS: [(Subject, Look); 13] = [
     (Subject::Capa, capa),
     (Subject::Stls, stls),
     (Subject::Login, login),
@@ -80,6 +80,7 @@ const LOOKS: [(Subject, Look); 12] = [
     (Subject::Top, top),
     (Subject::Pipelining, pipelining),
     (Subject::Rset, rset),
+    (Subject::Last, last),
     (Subject::Quit, quit),
 ];
 
@@ -224,13 +225,20 @@ fn pipelining(seen: &Seen<'_>) -> Option<(Outcome, String)> {
     let event = seen.evidence.event(Item::Together)?;
     let announced = if seen.announced("PIPELINING") { "announced" } else { "not announced" };
     match &event.outcome {
-        Ok(_) => good(format!("{announced}; three commands in one write were answered")),
-        Err(_) => odd(format!("{announced}; commands in one write are lost")),
+        Ok(_) => good(format!("{announced}; three commands at once are answered")),
+        Err(_) => odd(format!("{announced}; commands at once are lost")),
     }
 }
 
 fn rset(seen: &Seen<'_>) -> Option<(Outcome, String)> {
     Some(heard(seen.evidence.event(Item::Rset)?, |_| "works".to_owned()))
+}
+
+fn last(seen: &Seen<'_>) -> Option<(Outcome, String)> {
+    match seen.evidence.event(Item::Last)? {
+        event if event.refused() => absent("not there"),
+        event => Some(heard(event, |_| "answered".to_owned())),
+    }
 }
 
 fn quit(seen: &Seen<'_>) -> Option<(Outcome, String)> {

@@ -111,6 +111,17 @@ pub(super) struct Event {
     pub(super) lost: bool,
 }
 
+impl Event {
+    /// Whether the server said `-ERR`.
+    pub(super) fn refused(&self) -> bool {
+        match &self.outcome {
+            Ok(Answer::Reply(reply)) => !reply.is_ok(),
+            Ok(_) => false,
+            Err(error) => error.is_refused(),
+        }
+    }
+}
+
 /// Everything that was heard, in order.
 #[derive(Debug, Default)]
 pub(super) struct Evidence {

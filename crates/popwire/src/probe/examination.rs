@@ -296,11 +296,8 @@ impl Examination {
     /// What follows from what was heard last.
     fn follow(&mut self, item: Item) {
         let Some(event) = self.evidence.events.last() else { return };
-        let (refused, failed) = match &event.outcome {
-            Ok(Answer::Reply(reply)) => (!reply.is_ok(), false),
-            Ok(_) => (false, false),
-            Err(error) => (error.is_refused(), !error.is_refused()),
-        };
+        let refused = event.refused();
+        let failed = event.outcome.is_err() && !refused;
         match item {
             Item::Greeting | Item::Rejoin | Item::Stls if refused || failed => self.stop(),
             Item::Greeting | Item::Rejoin => self.unknown = 0,

@@ -86,7 +86,8 @@ pub enum Outcome {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Finding {
-    /// Its id in the list of deviations, such as `Q-069`.
+    /// Its id in the list of deviations, such as `Q-069`; or, where no row there is about it, that of the requirement which
+    /// it breaks, such as `P-058`.
     pub deviation: &'static str,
     /// What it concerns.
     pub subject: Subject,
@@ -128,6 +129,8 @@ pub enum Subject {
     Pipelining,
     /// RSET.
     Rset,
+    /// LAST, which the standard has no more.
+    Last,
     /// QUIT.
     Quit,
 }
@@ -150,6 +153,7 @@ impl Subject {
             Self::Messages => "messages",
             Self::Pipelining => "PIPELINING",
             Self::Rset => "RSET",
+            Self::Last => "LAST",
             Self::Quit => "QUIT",
         }
     }

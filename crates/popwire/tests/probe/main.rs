@@ -31,19 +31,21 @@ macro_rules! themes {
     };
     ($($theme:ident: $file:literal,)*) => {
         $(mod $theme {
-            #[allow(unused_imports)]
             use super::{door::*, probe};
             include!($file);
         })*
     };
 }
 
+// Not all that a door has is used here.
+#[allow(unused_imports, unused_macros)]
 mod blocking {
     include!("../doors/common/blocking.rs");
     use popwire::blocking::probe;
     themes!();
 }
 
+#[allow(unused_imports, unused_macros)]
 mod tokio {
     include!("../doors/common/tokio.rs");
     use popwire::tokio::probe;

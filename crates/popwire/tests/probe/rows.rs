@@ -443,6 +443,7 @@ pub(crate) fn mail() -> Vec<Row> {
             &["Q-113"],
         ),
         row("adds a header", first("X-UIDL: 17\r\nSubject: 0\r\n\r\nx\r\n"), &["Q-114"]),
+        row("refuses RSET", alice().script("RSET", "-ERR what?\r\n"), &["P-058"]),
         row("has LAST", alice().last(true), &["Q-139"]),
         row("closes at QUIT", alice().quirk("quit=close").unwrap(), &["Q-132"]),
         row("resets at QUIT", alice().script("QUIT", Answer::raw("").then_reset()), &["Q-132"]),

@@ -5,8 +5,8 @@ use popwire::{Login, Security};
 use popwire_interop::dovecot::{Dovecot, Mail, Options};
 use popwire_server::{Maildrop, Server};
 
-use crate::setting::{PASSWORD, ca, login, on_plain_port, plain, said, tls};
-use crate::stage::{alice, hasty, ids, options};
+use crate::setting::{PASSWORD, login, on_plain_port, plain, said, tls};
+use crate::stage::{alice, ids, options};
 
 case! {
     fn nothing_is_found_where_nothing_is_odd() {

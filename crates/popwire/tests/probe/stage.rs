@@ -26,11 +26,6 @@ pub(crate) fn alice() -> Builder {
     Server::builder().user("alice", PASSWORD, Maildrop::memory(messages()))
 }
 
-/// Alice with [`messages`], on a server with these quirks.
-pub(crate) fn quirky(quirks: &[&str]) -> Builder {
-    quirks.iter().fold(alice(), |builder, quirk| builder.quirk(quirk).unwrap())
-}
-
 pub(crate) fn options() -> ProbeOptions {
     ProbeOptions::new().patience(ms(300)).time(Duration::from_secs(20))
 }

@@ -163,9 +163,15 @@ impl<'a> Screen<'a> {
             Outcome::Odd => (ODD, "odd"),
             _ => (FAINT, "no"),
         };
-        let ids = if ids.is_empty() { String::new() } else { format!("  {ODD}{}{ODD:#}", ids.join(" ")) };
         let name = check.subject.name();
-        self.output.line(&format!("  {name:<0$}{style}{mark:<5}{style:#}{1}{ids}", INDENT - 2, check.seen));
+        let line = format!("  {name:<0$}{style}{mark:<5}{style:#}{1}", INDENT - 2, check.seen);
+        if ids.is_empty() {
+            return self.output.line(&line);
+        }
+        let ids = ids.join(" ");
+        let used = INDENT + 5 + check.seen.chars().count() + 2 + ids.len();
+        let gap = if used > self.columns { format!("\n{:1$}", "", INDENT + 5) } else { "  ".to_owned() };
+        self.output.line(&format!("{line}{gap}{ODD}{ids}{ODD:#}"));
     }
 
     fn findings(&mut self, report: &Report) {
@@ -173,19 +179,23 @@ impl<'a> Screen<'a> {
         for finding in &report.findings {
             self.finding(finding);
         }
-        if report.findings.is_empty() && report.error.is_none() {
-            self.output.line(&format!("  {GOOD}nothing found{GOOD:#}"));
-        } else if report.findings.is_empty() {
-            self.output.line("  nothing found as far as it went");
+        if !report.findings.is_empty() {
+            return;
         }
+        let odd = report.checks.iter().any(|check| check.outcome == Outcome::Odd);
+        self.output.line(&match (&report.error, odd) {
+            (Some(_), _) => "  nothing found as far as it went".to_owned(),
+            (None, true) => "  none of the known deviations; what is odd stands above".to_owned(),
+            (None, false) => format!("  {GOOD}nothing found{GOOD:#}"),
+        });
     }
 
     fn finding(&mut self, finding: &Finding) {
-        let Finding { deviation, subject, hint, seen, consequence, .. } = finding;
+        let Finding { deviation, hint, seen, consequence, .. } = finding;
         let perhaps = if *hint { "perhaps: " } else { "" };
         // An id is six columns wide, and two stand around it.
         let indent = " ".repeat(9);
-        let seen = wrap(&format!("{subject}: {perhaps}{seen}"), self.columns, &indent);
+        let seen = wrap(&format!("{perhaps}{seen}"), self.columns, &indent);
         self.output.line(&format!("  {ODD}{deviation}{ODD:#}  {}", seen.trim_start()));
         let does = wrap(&format!("popwire {consequence}"), self.columns, &indent);
         for line in does.lines() {

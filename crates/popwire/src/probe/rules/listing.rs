@@ -33,24 +33,26 @@ pub(super) const RULES: &[Rule] = rules! {
 };
 
 fn stat_refused(seen: &Seen<'_>) -> Option<String> {
-    Some(format!("STAT: {}", quote(seen.evidence.refused(Item::Stat)?.text())))
+    Some(format!("STAT is refused: {}", quote(seen.evidence.refused(Item::Stat)?.text())))
 }
 
 /// The fields after the count.
-fn stat_rest<'a>(reply: &'a Reply) -> Option<&'a [u8]> {
+fn stat_rest(reply: &Reply) -> Option<&[u8]> {
     reply.text().split(|octet| *octet == b' ').filter(|field| !field.is_empty()).nth(1)
 }
 
 fn negative_size(seen: &Seen<'_>) -> Option<String> {
     let stat = seen.stat.as_ref()?;
     let digits = stat_rest(&stat.reply)?.strip_prefix(b"-")?;
-    (!digits.is_empty() && digits.iter().all(u8::is_ascii_digit)).then(|| quote(stat.reply.line().as_bytes()))
+    (!digits.is_empty() && digits.iter().all(u8::is_ascii_digit))
+        .then(|| format!("STAT says {}", quote(stat.reply.line().as_bytes())))
 }
 
 fn stat_garbage(seen: &Seen<'_>) -> Option<String> {
     let reply = seen.evidence.ok(Item::Stat)?;
     let unknown = seen.stat.as_ref().is_none_or(|stat| stat.octets.is_none());
-    (unknown && negative_size(seen).is_none()).then(|| quote(reply.line().as_bytes()))
+    (unknown && negative_size(seen).is_none())
+        .then(|| format!("STAT says {}", quote(reply.line().as_bytes())))
 }
 
 fn empty_list_refused(seen: &Seen<'_>) -> Option<String> {
@@ -140,11 +142,11 @@ fn many_blanks(seen: &Seen<'_>) -> Option<String> {
         let rest = line.get(line.iter().take_while(|octet| octet.is_ascii_digit()).count()..);
         rest.is_some_and(|rest| rest.starts_with(b"  ") || rest.starts_with(b"\t"))
     };
-    Some(format!("UIDL: {}", quote(uidl_lines(seen).find(spaced)?)))
+    Some(format!("UIDL has the line {}", quote(uidl_lines(seen).find(spaced)?)))
 }
 
 fn ok_before_lines(seen: &Seen<'_>) -> Option<String> {
-    Some(format!("UIDL: {}", quote(uidl_lines(seen).find(|line| line.starts_with(b"+OK "))?)))
+    Some(format!("UIDL has the line {}", quote(uidl_lines(seen).find(|line| line.starts_with(b"+OK "))?)))
 }
 
 fn odd_single(seen: &Seen<'_>) -> Option<String> {
@@ -155,7 +157,8 @@ fn odd_single(seen: &Seen<'_>) -> Option<String> {
     }
     let reply = seen.evidence.ok(asked)?;
     let fields = reply.text().split(|octet| *octet == b' ').filter(|field| !field.is_empty());
-    (fields.count() == 1).then(|| format!("UIDL with a number: {}", quote(reply.line().as_bytes())))
+    (fields.count() == 1)
+        .then(|| format!("UIDL with a number is answered {}", quote(reply.line().as_bytes())))
 }
 
 fn ids<'s>(seen: &'s Seen<'_>) -> impl Iterator<Item = (MessageNumber, UniqueId<'s>)> {
@@ -215,10 +218,10 @@ fn refused_uidl<'a>(seen: &Seen<'a>) -> Option<(&'a Reply, bool)> {
 
 fn uidl_fails(seen: &Seen<'_>) -> Option<String> {
     let (reply, passes) = refused_uidl(seen)?;
-    passes.then(|| format!("UIDL: {}", quote(reply.line().as_bytes())))
+    passes.then(|| format!("UIDL is refused: {}", quote(reply.line().as_bytes())))
 }
 
 fn no_uidl(seen: &Seen<'_>) -> Option<String> {
     let (reply, passes) = refused_uidl(seen)?;
-    (!passes).then(|| format!("UIDL: {}", quote(reply.line().as_bytes())))
+    (!passes).then(|| format!("UIDL is refused: {}", quote(reply.line().as_bytes())))
 }

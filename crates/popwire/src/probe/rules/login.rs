@@ -56,14 +56,15 @@ fn is_plain_refusal(seen: &Seen<'_>) -> bool {
     refusal(seen).is_some_and(|reply| !reply.text().starts_with(b"["))
 }
 
-/// The refusal in its own words, if it has these.
-fn said(seen: &Seen<'_>, words: &[&str]) -> Option<String> {
-    let text = refusal(seen)?.text();
-    words.iter().any(|words| says(text, words)).then(|| quote(text))
+/// The refusal in its own words.
+fn whole(seen: &Seen<'_>) -> Option<String> {
+    Some(format!("the login is refused: {}", quote(refusal(seen)?.text())))
 }
 
-fn whole(seen: &Seen<'_>) -> Option<String> {
-    Some(quote(refusal(seen)?.text()))
+/// The refusal, if it has one of these words.
+fn said(seen: &Seen<'_>, words: &[&str]) -> Option<String> {
+    let text = refusal(seen)?.text();
+    words.iter().any(|words| says(text, words)).then(|| whole(seen)).flatten()
 }
 
 fn tls_wanted(seen: &Seen<'_>) -> Option<String> {
@@ -153,7 +154,7 @@ fn unknown_code(seen: &Seen<'_>) -> Option<String> {
     let reply = refusal(seen)?;
     let bracketed = reply.text().starts_with(b"[") && reply.text().contains(&b']');
     let known = reply.code().is_some_and(|code| !matches!(code, ResponseCode::Other(_)));
-    (bracketed && !known).then(|| quote(reply.text()))
+    (bracketed && !known).then(|| whole(seen)).flatten()
 }
 
 fn slow_login(seen: &Seen<'_>) -> Option<String> {
@@ -162,9 +163,9 @@ fn slow_login(seen: &Seen<'_>) -> Option<String> {
 }
 
 fn no_reason(seen: &Seen<'_>) -> Option<String> {
-    let bare = refusal(seen)?.text().trim_ascii().trim_ascii_end();
+    let bare = refusal(seen)?.text().trim_ascii();
     let bare = bare.strip_suffix(b".").unwrap_or(bare);
-    bare.eq_ignore_ascii_case(b"authentication failed").then(|| quote(bare))
+    bare.eq_ignore_ascii_case(b"authentication failed").then(|| whole(seen)).flatten()
 }
 
 fn too_soon_in_words(seen: &Seen<'_>) -> Option<String> {
@@ -201,7 +202,7 @@ fn still_locked(seen: &Seen<'_>) -> Option<String> {
 
 fn not_utf8(seen: &Seen<'_>) -> Option<String> {
     let text = refusal(seen)?.text();
-    std::str::from_utf8(text).is_err().then(|| quote(text))
+    std::str::from_utf8(text).is_err().then(|| whole(seen)).flatten()
 }
 
 fn yahoo_refuses(seen: &Seen<'_>) -> Option<String> {

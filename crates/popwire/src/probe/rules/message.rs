@@ -43,14 +43,14 @@ fn tops<'a>(seen: &Seen<'a>) -> (Vec<&'a Sample>, Vec<(Item, String)>) {
 fn no_top(seen: &Seen<'_>) -> Option<String> {
     let (samples, refusals) = tops(seen);
     let (_, words) = refusals.first().filter(|_| samples.is_empty())?;
-    Some(format!("TOP: {words}"))
+    Some(format!("TOP is refused: {words}"))
 }
 
 fn some_top(seen: &Seen<'_>) -> Option<String> {
     let (samples, refusals) = tops(seen);
     let (item, words) = refusals.first().filter(|_| !samples.is_empty())?;
     let (Item::Header(number) | Item::Beginning(number)) = item else { return None };
-    Some(format!("TOP {number}: {words}, and others are answered"))
+    Some(format!("TOP {number} is refused, others are not: {words}"))
 }
 
 /// TOP sends fewer lines than were asked for: of every message the same few, and less than its size.
@@ -183,12 +183,12 @@ fn refused_retr(seen: &Seen<'_>) -> Option<(String, bool)> {
 
 fn retr_refused(seen: &Seen<'_>) -> Option<String> {
     let (words, quota) = refused_retr(seen)?;
-    (!quota).then(|| format!("RETR: {words}"))
+    (!quota).then(|| format!("RETR is refused: {words}"))
 }
 
 fn quota(seen: &Seen<'_>) -> Option<String> {
     let (words, quota) = refused_retr(seen)?;
-    quota.then(|| format!("RETR: {words}"))
+    quota.then(|| format!("RETR is refused: {words}"))
 }
 
 fn has_header(sample: &Sample, name: &str) -> bool {

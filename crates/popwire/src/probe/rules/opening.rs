@@ -17,7 +17,7 @@ pub(super) const RULES: &[Rule] = rules! {
     "Q-001" Capa: no_capa => "can leave CAPA out (--no-capa) and tries commands instead";
     "Q-002" Capa: none_after_login => "keeps what was announced before the login";
     "Q-003" Capa: unannounced => "lets every command be tried, announced or not";
-    "Q-004" Capa: no_words => "needs no words after +OK";
+    "Q-004" List: no_words => "needs no words after +OK";
     "Q-005" Capa: other_arguments => "goes by what CAPA says after the login";
     "Q-008" Capa: trailing_blanks => "trims the lines of CAPA";
     "Q-010" Capa: endless => "has a bound for every listing and believes no count";
@@ -33,7 +33,7 @@ fn turned_away(seen: &Seen<'_>) -> Option<String> {
     let error = seen.evidence.error(Item::Greeting)?;
     match (error.protocol(), error.reply(), error.tls_problem()) {
         (Some(Proto::NotPop3(what)), ..) => Some(what.to_string()),
-        (_, Some(reply), _) => Some(quote(reply.line().as_bytes())),
+        (_, Some(reply), _) => Some(format!("the greeting is {}", quote(reply.line().as_bytes()))),
         (.., Some(TlsProblem::NotTls)) => Some("the port does not speak TLS".to_owned()),
         _ => None,
     }
@@ -70,7 +70,7 @@ fn begins_with_timestamp(seen: &Seen<'_>) -> Option<String> {
 
 fn no_capa(seen: &Seen<'_>) -> Option<String> {
     if let Some(reply) = seen.evidence.refused(Item::CapaFirst) {
-        return Some(format!("no CAPA: {}", quote(reply.line().as_bytes())));
+        return Some(format!("CAPA is refused: {}", quote(reply.line().as_bytes())));
     }
     let error = seen.evidence.error(Item::CapaFirst)?;
     (protocol(Some(error)).is_none_or(|error| !matches!(error, Proto::TooLarge { .. })))
@@ -80,9 +80,9 @@ fn no_capa(seen: &Seen<'_>) -> Option<String> {
 fn none_after_login(seen: &Seen<'_>) -> Option<String> {
     seen.capa_before_login()?;
     if let Some(reply) = seen.evidence.refused(Item::CapaWithin) {
-        return Some(format!("CAPA after the login: {}", quote(reply.line().as_bytes())));
+        return Some(format!("CAPA is refused after the login: {}", quote(reply.line().as_bytes())));
     }
-    Some(format!("CAPA after the login: {}", seen.evidence.error(Item::CapaWithin)?))
+    Some(format!("CAPA fails after the login: {}", seen.evidence.error(Item::CapaWithin)?))
 }
 
 fn unannounced(seen: &Seen<'_>) -> Option<String> {
@@ -129,7 +129,7 @@ fn capa_lines<'a>(seen: &Seen<'a>) -> impl Iterator<Item = &'a [u8]> {
 
 fn trailing_blanks(seen: &Seen<'_>) -> Option<String> {
     let line = capa_lines(seen).find(|line| line.last().is_some_and(|last| b" \t\r".contains(last)))?;
-    Some(format!("the line {}", quote(line)))
+    Some(format!("CAPA has the line {}", quote(line)))
 }
 
 fn endless(seen: &Seen<'_>) -> Option<String> {

@@ -7,7 +7,8 @@ use crate::probe::examination::Item;
 
 pub(super) const RULES: &[Rule] = rules! {
     "Q-136" Pipelining: lost_commands => "sends one command at a time, so that nothing is lost";
-    "Q-139" Rset: has_last => "does not use LAST: what it counts differs from server to server";
+    "P-058" Rset: rset_refused => "sends no RSET of its own accord";
+    "Q-139" Last hint: has_last => "does not use LAST: what it counts differs from server to server";
     "Q-132" Quit: no_answer => "calls deletions unknown if there were any, and looks again";
     "Q-133" Quit: refused => "tells that the server may not have deleted all that was marked";
     "Q-134" Quit: silent => "waits 10 s for the answer, longer with deletions, and closes";
@@ -21,6 +22,10 @@ fn lost_commands(seen: &Seen<'_>) -> Option<String> {
         Ok(_) => return None,
     };
     Some(format!("three commands in one write: {what}{announced}"))
+}
+
+fn rset_refused(seen: &Seen<'_>) -> Option<String> {
+    Some(format!("RSET is refused: {}", quote(seen.evidence.refused(Item::Rset)?.line().as_bytes())))
 }
 
 fn has_last(seen: &Seen<'_>) -> Option<String> {
@@ -39,10 +44,10 @@ fn no_answer(seen: &Seen<'_>) -> Option<String> {
 }
 
 fn refused(seen: &Seen<'_>) -> Option<String> {
-    Some(format!("QUIT: {}", quote(seen.evidence.refused(Item::Quit)?.line().as_bytes())))
+    Some(format!("QUIT is refused: {}", quote(seen.evidence.refused(Item::Quit)?.line().as_bytes())))
 }
 
 fn silent(seen: &Seen<'_>) -> Option<String> {
     let error = quit(seen)?;
-    error.is_timeout().then(|| error.to_string())
+    error.is_timeout().then(|| "QUIT has no answer, and the connection stays open".to_owned())
 }
