@@ -84,16 +84,16 @@ pub(crate) struct LsArgs {
 /// capabilities at each stage, listings, sizes, pipelining. Then it compares what it saw with the known deviations of real
 /// servers, and tells for each that it finds what popwire does about it.
 ///
-/// Nothing is deleted, and no message is read whole unless --retr is given; the beginnings of up to three are asked for by
-/// TOP, which few servers take for reading. A server that hangs up in the middle sees a few more connections, never more
-/// than two unknown commands on each. When nothing is odd, the report ends with "nothing found".
+/// Nothing is deleted, and without --retr nothing is fetched: up to three messages are looked into by TOP, which few
+/// servers take for reading. A server that hangs up in the middle sees a few more connections, never more than two unknown
+/// commands on each. When nothing is odd, the report ends with "nothing found".
 ///
 /// The exit code is 0 if the probe ran, whatever it found. If the server lets nobody in, what was seen until then is
 /// printed, and the exit codes are those of fetch.
 #[derive(Debug, Args)]
 #[command(after_help = PROBE_EXAMPLES)]
 pub(crate) struct ProbeArgs {
-    /// Read the smallest message whole (RETR), to compare sizes and headers; the server marks it as seen
+    /// Fetch the smallest message by RETR, to compare sizes and headers; most servers mark it as seen
     #[arg(long, help_heading = "Mail")]
     pub(crate) retr: bool,
 

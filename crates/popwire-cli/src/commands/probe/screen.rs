@@ -17,6 +17,7 @@ use crate::text::{self, wrap};
 const HEADING: Style = Style::new().bold();
 const GOOD: Style = AnsiColor::Green.on_default();
 const ODD: Style = AnsiColor::Yellow.on_default().bold();
+const HINT: Style = AnsiColor::Yellow.on_default();
 const FAINT: Style = Style::new().dimmed();
 
 /// The column in which what is told of a thing begins.
@@ -161,7 +162,7 @@ impl<'a> Screen<'a> {
         let (style, mark) = match check.outcome {
             Outcome::Good => (GOOD, "ok"),
             Outcome::Odd => (ODD, "odd"),
-            _ => (FAINT, "no"),
+            _ => (FAINT, "-"),
         };
         let name = check.subject.name();
         let line = format!("  {name:<0$}{style}{mark:<5}{style:#}{1}", INDENT - 2, check.seen);
@@ -192,11 +193,11 @@ impl<'a> Screen<'a> {
 
     fn finding(&mut self, finding: &Finding) {
         let Finding { deviation, hint, seen, consequence, .. } = finding;
-        let perhaps = if *hint { "perhaps: " } else { "" };
+        let (style, hint) = if *hint { (HINT, "; this alone is no fault") } else { (ODD, "") };
         // An id is six columns wide, and two stand around it.
         let indent = " ".repeat(9);
-        let seen = wrap(&format!("{perhaps}{seen}"), self.columns, &indent);
-        self.output.line(&format!("  {ODD}{deviation}{ODD:#}  {}", seen.trim_start()));
+        let seen = wrap(&format!("{seen}{hint}"), self.columns, &indent);
+        self.output.line(&format!("  {style}{deviation}{style:#}  {}", seen.trim_start()));
         let does = wrap(&format!("popwire {consequence}"), self.columns, &indent);
         for line in does.lines() {
             self.output.line(&format!("{FAINT}{line}{FAINT:#}"));
