@@ -42,6 +42,10 @@ fn perform(connection: &mut Option<Client>, step: Step) -> Result<Answer> {
             client.stls()?;
             Answer::Encrypted
         }
+        Step::Smuggle => match client.pump.handshake_over(b"NOOP\r\n")? {
+            true => Answer::Encrypted,
+            false => Answer::Left,
+        },
         Step::Capa => {
             let reply = client.pump.exchange(&CapaCommand)?;
             client.pump.core.learn_capabilities(reply.clone())?;

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use popwire_proto::command::StlsCommand;
 use popwire_proto::{Command, Reply};
 
 use super::stream::{Stream, Transport, connect};
@@ -68,6 +69,31 @@ impl Pump {
         commands.iter().try_for_each(|command| self.core.submit(command, self.epoch.elapsed()))?;
         self.flush()?;
         commands.iter().map(|_| self.reply()).collect()
+    }
+
+    /// STLS with octets of the caller's behind it in the same write, and the handshake: false if STLS is refused. A server
+    /// has to forget what came before the handshake (RFC 2595 section 4).
+    pub(super) fn handshake_over(&mut self, octets: &[u8]) -> Result<bool> {
+        self.settle()?;
+        self.overhear()?;
+        self.core.submit(&StlsCommand, self.epoch.elapsed())?;
+        let together = [self.core.machine.unsent(), octets].concat();
+        self.core.machine.sent(usize::MAX);
+        self.stream.set_deadline(self.epoch + self.core.watch.deadline(self.now()).0);
+        match self.stream.write(&together) {
+            Ok(written) if written == together.len() => {}
+            Ok(_) => {
+                return Err(self
+                    .core
+                    .lost(problem("writing to the server", io::ErrorKind::WriteZero.into())));
+            }
+            Err(e) => return Err(self.core.lost(problem("writing to the server", e))),
+        }
+        let accepted = self.reply()?.is_ok();
+        if accepted {
+            self.handshake()?;
+        }
+        Ok(accepted)
     }
 
     /// One command, within a conversation or within what is left of one.

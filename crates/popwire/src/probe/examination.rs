@@ -66,6 +66,12 @@ pub(super) enum Item {
     Whole(MessageNumber),
     /// The end of a session without QUIT.
     Leave,
+    /// A short connection aside, without a login.
+    Aside,
+    /// STLS there, with another command in the same write.
+    Smuggle,
+    /// CAPA there: is it this that is answered?
+    CapaAside,
 }
 
 impl Item {
@@ -85,6 +91,7 @@ impl Item {
             Self::Rset | Self::Last | Self::Noop => "measuring",
             Self::Together => "sending commands together",
             Self::Quit | Self::Leave => "signing off",
+            Self::Aside | Self::Smuggle | Self::CapaAside => "looking at STLS again",
         }
     }
 }
@@ -95,6 +102,8 @@ pub(crate) enum Step {
     /// Connect, in place of any connection there is.
     Connect(Box<Connector>),
     Stls,
+    /// STLS and NOOP in one write, and the handshake.
+    Smuggle,
     Capa,
     /// Log in; CAPA is asked afterwards by a step of its own.
     Login(Box<Login>),
@@ -218,10 +227,11 @@ impl Examination {
         let ask = |question| Some(Step::Ask(question));
         let top = |number, lines| Some(Step::Read { number, lines: Some(lines), most: MOST });
         match item {
-            Item::Greeting => Some(Step::Connect(Box::new(self.first_connector()))),
+            Item::Greeting | Item::Aside => Some(Step::Connect(Box::new(self.first_connector()))),
             Item::Rejoin => Some(Step::Connect(Box::new(self.next_connector()))),
-            Item::CapaFirst | Item::CapaWithTls | Item::CapaWithin => Some(Step::Capa),
+            Item::CapaFirst | Item::CapaWithTls | Item::CapaWithin | Item::CapaAside => Some(Step::Capa),
             Item::Stls => Some(Step::Stls),
+            Item::Smuggle => Some(Step::Smuggle),
             Item::AuthList => ask(Question::multi(Verb::Auth)),
             Item::Login => Some(Step::Login(Box::new(self.login.clone()))),
             Item::Stat => ask(Question::single(Verb::Stat)),
@@ -252,7 +262,7 @@ impl Examination {
         let asked_for = self.previous.replace(item);
         if let (Some(Proto::Unsolicited(text)), Some(before)) =
             (outcome.as_ref().err().and_then(Error::protocol), asked_for)
-            && item != Item::Still
+            && !matches!(item, Item::Still | Item::CapaAside)
         {
             // It came before this was sent, which has to be asked again.
             self.evidence.unasked.push((before, text.clone()));
@@ -317,6 +327,9 @@ impl Examination {
                     self.agenda.push_front(Item::Stls);
                 }
             }
+            Item::Aside | Item::Smuggle if failed => {
+                self.agenda.retain(|item| !matches!(item, Item::Smuggle | Item::CapaAside));
+            }
             Item::AuthList | Item::Last if refused => self.unknown += 1,
             Item::Login => self.follow_login(refused || failed),
             Item::Uidl if refused => self.agenda.push_front(Item::UidlAgain),
@@ -372,6 +385,9 @@ impl Examination {
         self.agenda.extend([Item::Rset, Item::Last]);
         self.agenda.extend([Item::Noop; 5]);
         self.agenda.extend([Item::Together, Item::Quit]);
+        if self.capa && seen.capa_with_tls.is_some() {
+            self.agenda.extend([Item::Aside, Item::Smuggle, Item::CapaAside, Item::Leave]);
+        }
         if let (true, Some(smallest)) = (self.options.retr, samples.first()) {
             self.agenda.extend([Item::Rejoin, Item::Login, Item::Whole(*smallest), Item::Leave]);
         }
@@ -388,7 +404,7 @@ impl Examination {
     /// The session is over and there is more to do.
     fn rejoin(&mut self) {
         match self.agenda.front() {
-            Some(Item::Rejoin) | None => return,
+            Some(Item::Rejoin | Item::Aside | Item::Leave) | None => return,
             _ if self.rejoins >= REJOINS => return self.agenda.clear(),
             _ => {}
         }

@@ -46,6 +46,10 @@ async fn perform(connection: &mut Option<Client>, step: Step) -> Result<Answer> 
             client.stls().await?;
             Answer::Encrypted
         }
+        Step::Smuggle => match client.pump.handshake_over(b"NOOP\r\n").await? {
+            true => Answer::Encrypted,
+            false => Answer::Left,
+        },
         Step::Capa => {
             let reply = client.pump.exchange(&CapaCommand).await?;
             client.pump.core.learn_capabilities(reply.clone())?;

@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use popwire_proto::command::StlsCommand;
 use popwire_proto::{Command, Reply};
 use tokio::io::ReadBuf;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -85,6 +86,31 @@ impl Pump {
             replies.push(self.reply().await?);
         }
         Ok(replies)
+    }
+
+    /// STLS with octets of the caller's behind it in the same write, and the handshake: false if STLS is refused. A server
+    /// has to forget what came before the handshake (RFC 2595 section 4).
+    pub(super) async fn handshake_over(&mut self, octets: &[u8]) -> Result<bool> {
+        self.settle().await?;
+        poll_fn(|cx| self.poll_overhear(cx)).await?;
+        self.core.submit(&StlsCommand, self.epoch.elapsed())?;
+        let together = [self.core.machine.unsent(), octets].concat();
+        self.core.machine.sent(usize::MAX);
+        self.waiting_since = None;
+        let written = poll_fn(|cx| match self.stream.poll_write(cx, &together) {
+            Poll::Ready(Err(e)) => Poll::Ready(Err(self.core.lost(problem("writing to the server", e)))),
+            Poll::Ready(Ok(octets)) => Poll::Ready(Ok(octets)),
+            Poll::Pending => self.poll_deadline(cx).map_ok(|()| 0),
+        })
+        .await?;
+        if written < together.len() {
+            return Err(self.core.lost(problem("writing to the server", io::ErrorKind::WriteZero.into())));
+        }
+        let accepted = self.reply().await?.is_ok();
+        if accepted {
+            self.handshake().await?;
+        }
+        Ok(accepted)
     }
 
     /// One command, within a conversation or within what is left of one.

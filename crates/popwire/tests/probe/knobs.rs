@@ -112,6 +112,7 @@ const BY_STLS: &[(&[&str], &[&str])] = &[
     (&["stls=hang"], &["Q-019"]),
     (&["capa_after_tls=stls"], &["Q-020"]),
     (&["stls_inject=\"+OK fake\\r\\n\""], &["Q-021"]),
+    (&["stls_cmd_inject=vulnerable"], &["Q-022"]),
     (&["strip_stls=1"], &["Q-023"]),
 ];
 

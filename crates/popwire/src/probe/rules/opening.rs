@@ -6,7 +6,7 @@ use popwire_proto::{Error as Proto, Reply};
 
 use super::{Rule, count, quote, rules};
 use crate::TlsProblem;
-use crate::probe::evidence::{Seen, protocol};
+use crate::probe::evidence::{Answer, Seen, protocol};
 use crate::probe::examination::Item;
 
 pub(super) const RULES: &[Rule] = rules! {
@@ -26,6 +26,7 @@ pub(super) const RULES: &[Rule] = rules! {
     "Q-019" Stls: stls_fails => "fails within the deadline and sends no password";
     "Q-020" Stls: stls_again => "ignores STLS where TLS is active";
     "Q-021" Stls: words_before_tls => "ends the connection and believes none of it";
+    "Q-022" Stls: obeys_smuggled => "says nothing else before the handshake is done";
     "Q-023" Stls hint: no_stls => "sends no password: something in between may have taken STLS away";
 };
 
@@ -200,6 +201,20 @@ fn stls_again(seen: &Seen<'_>) -> Option<String> {
 fn words_before_tls(seen: &Seen<'_>) -> Option<String> {
     let error = protocol(seen.evidence.error(Item::Stls))?;
     matches!(error, Proto::PlaintextAfterStls).then(|| "words in the clear before the handshake".to_owned())
+}
+
+/// NOOP went out in the same write as STLS. If it is answered within TLS, an attacker can put commands there.
+fn obeys_smuggled(seen: &Seen<'_>) -> Option<String> {
+    seen.evidence.event(Item::Smuggle).filter(|event| matches!(event.outcome, Ok(Answer::Encrypted)))?;
+    let aside = seen.evidence.event(Item::CapaAside)?;
+    let answered = match &aside.outcome {
+        Ok(Answer::Reply(reply)) => !reply.is_ok() || reply.data().starts_with(b"+OK"),
+        Err(error) => {
+            matches!(error.protocol(), Some(Proto::Unsolicited(_) | Proto::ServerClosing(_)))
+        }
+        Ok(_) => false,
+    };
+    answered.then(|| "a command sent in the clear behind STLS is obeyed within TLS".to_owned())
 }
 
 fn no_stls(seen: &Seen<'_>) -> Option<String> {
