@@ -34,7 +34,7 @@ pub(crate) fn options() -> ProbeOptions {
 pub(crate) fn hasty(connector: Connector) -> Connector {
     let mut timeouts = Timeouts::default();
     (timeouts.capa, timeouts.quit, timeouts.tls) = (ms(300), ms(300), ms(500));
-    (timeouts.greeting, timeouts.rescue) = (ms(2000), Some(ms(50)));
+    (timeouts.greeting, timeouts.command, timeouts.rescue) = (ms(2000), ms(1500), Some(ms(50)));
     connector.timeouts(timeouts)
 }
 
