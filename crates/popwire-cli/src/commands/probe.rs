@@ -3,6 +3,8 @@
 mod object;
 mod screen;
 
+use std::time::Duration;
+
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use popwire::blocking;
 use popwire::probe::{ProbeOptions, Report};
@@ -17,7 +19,11 @@ pub(super) fn run(args: &ProbeArgs, output: &mut Output) -> Result<Exit, Problem
     let login = account.login(output)?;
     let bar = spinner(&account.name, output);
     let (shown, steps) = (bar.clone(), output.steps());
-    let options = ProbeOptions::new().retr(args.retr).on_step(move |doing| {
+    let mut options = ProbeOptions::new().retr(args.retr);
+    if let Some(seconds) = args.connect.deadline {
+        options = options.time(Duration::from_secs(seconds));
+    }
+    let options = options.on_step(move |doing| {
         shown.set_message(doing.to_owned());
         steps(doing);
     });
@@ -51,6 +57,6 @@ fn spinner(account: &str, output: &Output) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     bar.set_style(style);
     bar.set_prefix(account.to_owned());
-    bar.enable_steady_tick(std::time::Duration::from_millis(100));
+    bar.enable_steady_tick(Duration::from_millis(100));
     bar
 }

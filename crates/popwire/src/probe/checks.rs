@@ -5,9 +5,9 @@ use std::time::Duration;
 use popwire_proto::Reply;
 
 use super::evidence::{Answer, Event, Seen};
-use super::examination::Item;
 use super::report::{CapabilityStages, Check, Finding, Outcome, Report, Subject};
 use super::rules::sizes::Verdict;
+use super::steps::Item;
 use super::{Certificate, rules};
 use crate::Security;
 

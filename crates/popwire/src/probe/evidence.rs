@@ -6,7 +6,7 @@ use popwire_proto::command::{CapaCommand, ListCommand, StatCommand, UidlCommand}
 use popwire_proto::listing::{Capabilities, ScanListing, Stat, UniqueIds};
 use popwire_proto::{Command, Error as Proto, IrregularEnd, Leniencies, Limits, MessageNumber, Reply, Text};
 
-use super::examination::Item;
+use super::steps::Item;
 use crate::{Error, Method, Result, TlsInfo};
 
 /// What a step brought.

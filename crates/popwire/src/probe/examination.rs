@@ -6,12 +6,12 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use popwire_proto::command::Line;
-use popwire_proto::{ArgumentError, Command, Error as Proto, Limits, MessageNumber, Reply, Shape, Verb};
+use popwire_proto::{Error as Proto, Verb};
 
 use super::ProbeOptions;
 use super::evidence::{Answer, Event, Evidence, Seen};
 use super::report::Report;
+use super::steps::{Item, LINES, Question, Step};
 use crate::core::Core;
 use crate::{Connector, Error, Login, Result, Security};
 
@@ -19,8 +19,6 @@ use crate::{Connector, Error, Login, Result, Security};
 const REJOINS: u32 = 4;
 /// How many messages are looked into.
 const SAMPLES: usize = 3;
-/// How many lines of a body TOP asks for. A message of fewer comes whole.
-pub(super) const LINES: u32 = 500;
 /// More of a message's beginning is not read.
 const MOST: u64 = 512 * 1024;
 /// More of a message is not read.
@@ -29,136 +27,6 @@ const MOST_WHOLE: u64 = 64 * 1024 * 1024;
 const UNKNOWN: u32 = 2;
 /// How many NOOPs go out in one write.
 const TOGETHER: usize = 3;
-
-/// One thing that is done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Item {
-    /// The first connection, up to the greeting; without TLS where STLS comes later.
-    Greeting,
-    /// Another connection, after one that broke, as any client makes it.
-    Rejoin,
-    CapaFirst,
-    Stls,
-    CapaWithTls,
-    /// AUTH alone, where there is no CAPA.
-    AuthList,
-    Login,
-    CapaWithin,
-    Stat,
-    List,
-    Uidl,
-    /// Once more, after it was refused.
-    UidlAgain,
-    UidlOne(MessageNumber),
-    /// A NOOP, to see whether more came than was asked for.
-    Still,
-    /// TOP with no line of the body.
-    Header(MessageNumber),
-    /// TOP with [`LINES`].
-    Beginning(MessageNumber),
-    Rset,
-    Last,
-    Noop,
-    /// NOOPs in one write.
-    Together,
-    Quit,
-    /// RETR.
-    Whole(MessageNumber),
-    /// The end of a session without QUIT.
-    Leave,
-    /// A short connection aside, without a login.
-    Aside,
-    /// STLS there, with another command in the same write.
-    Smuggle,
-    /// CAPA there: is it this that is answered?
-    CapaAside,
-}
-
-impl Item {
-    fn words(self) -> &'static str {
-        match self {
-            Self::Greeting => "connecting",
-            Self::Rejoin => "connecting again",
-            Self::CapaFirst | Self::CapaWithTls | Self::CapaWithin => "asking for capabilities",
-            Self::AuthList => "asking for mechanisms",
-            Self::Stls => "starting TLS",
-            Self::Login => "signing in",
-            Self::Stat | Self::List | Self::Uidl | Self::UidlAgain | Self::UidlOne(_) | Self::Still => {
-                "listing the mailbox"
-            }
-            Self::Header(_) | Self::Beginning(_) => "reading the beginning of a message",
-            Self::Whole(_) => "reading a message",
-            Self::Rset | Self::Last | Self::Noop => "measuring",
-            Self::Together => "sending commands together",
-            Self::Quit | Self::Leave => "signing off",
-            Self::Aside | Self::Smuggle | Self::CapaAside => "looking at STLS again",
-        }
-    }
-}
-
-/// What a door is to do.
-#[derive(Debug)]
-pub(crate) enum Step {
-    /// Connect, in place of any connection there is.
-    Connect(Box<Connector>),
-    Stls,
-    /// STLS and NOOP in one write, and the handshake.
-    Smuggle,
-    Capa,
-    /// Log in; CAPA is asked afterwards by a step of its own.
-    Login(Box<Login>),
-    Ask(Question),
-    /// Send these in one write, and wait so long for the answers.
-    Together(Vec<Question>, Duration),
-    /// Read a message by TOP, or without a number of lines by RETR; no more than so many octets.
-    Read {
-        number: MessageNumber,
-        lines: Option<u32>,
-        most: u64,
-    },
-    /// QUIT, and the end of the connection.
-    Quit,
-    /// The end of the connection.
-    Leave,
-}
-
-/// A command whose reply is wanted as it came, negative or not.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Question {
-    verb: Verb,
-    shape: Shape,
-    number: Option<MessageNumber>,
-}
-
-impl Question {
-    fn single(verb: Verb) -> Self {
-        Self { verb, shape: Shape::SingleLine, number: None }
-    }
-
-    fn multi(verb: Verb) -> Self {
-        Self { shape: Shape::MultiLine, ..Self::single(verb) }
-    }
-}
-
-impl Command for Question {
-    type Answer = Reply;
-
-    fn verb(&self) -> Verb {
-        self.verb
-    }
-
-    fn shape(&self) -> Shape {
-        self.shape
-    }
-
-    fn encode(&self, line: &mut Line<'_>) -> Result<(), ArgumentError> {
-        self.number.map_or(Ok(()), |number| line.number(number))
-    }
-
-    fn decode(&self, reply: Reply, _: &Limits) -> Result<Reply, Proto> {
-        Ok(reply)
-    }
-}
 
 /// A probe under way.
 #[derive(Debug)]
@@ -214,6 +82,7 @@ impl Examination {
     /// What to do next; `None` at the end. What comes of it is for [`hear`](Self::hear).
     pub(crate) fn next(&mut self) -> Option<Step> {
         if self.spent >= self.options.time {
+            self.stop();
             return None;
         }
         let item = loop {
@@ -237,7 +106,7 @@ impl Examination {
             Item::Stat => ask(Question::single(Verb::Stat)),
             Item::List => ask(Question::multi(Verb::List)),
             Item::Uidl | Item::UidlAgain => ask(Question::multi(Verb::Uidl)),
-            Item::UidlOne(number) => ask(Question { number: Some(number), ..Question::single(Verb::Uidl) }),
+            Item::UidlOne(number) => ask(Question::about(Verb::Uidl, number)),
             Item::Still | Item::Noop => ask(Question::single(Verb::Noop)),
             Item::Header(number) => top(number, 0),
             Item::Beginning(number) => top(number, LINES),
@@ -263,6 +132,7 @@ impl Examination {
         if let (Some(Proto::Unsolicited(text)), Some(before)) =
             (outcome.as_ref().err().and_then(Error::protocol), asked_for)
             && !matches!(item, Item::Still | Item::CapaAside)
+            && self.rejoins < REJOINS
         {
             // It came before this was sent, which has to be asked again.
             self.evidence.unasked.push((before, text.clone()));

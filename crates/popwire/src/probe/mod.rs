@@ -36,9 +36,11 @@ mod examination;
 mod options;
 mod report;
 mod rules;
+mod steps;
 
 pub use certificate::Certificate;
 pub(crate) use evidence::{Answer, Sample};
-pub(crate) use examination::{Examination, Step};
+pub(crate) use examination::Examination;
 pub use options::ProbeOptions;
 pub use report::{CapabilityStages, Check, Finding, Outcome, Report, Subject};
+pub(crate) use steps::Step;

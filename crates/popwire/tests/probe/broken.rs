@@ -111,6 +111,18 @@ case! {
         assert!(report.greeting.is_some() && report.error.is_none());
     }
 
+    fn a_server_that_talks_out_of_turn_for_ever_lets_nobody_in() {
+        let words = || {
+            let mut script = vec![say("+OK ready\r\n")];
+            script.extend(answer("-ERR unknown\r\n+OK and more\r\n"));
+            script
+        };
+        let troupe = Troupe::play(move |_| words());
+        let report = go!(probe(&hasty(troupe.connector()), &login(), options())).unwrap();
+        assert!(report.error.is_some() && report.logged_in_by.is_none(), "{report:?}");
+        assert!(report.connections <= 6, "{}", report.connections);
+    }
+
     fn nobody_is_there_to_report_on() {
         let server = alice().start().unwrap();
         let connector = tls(&server);

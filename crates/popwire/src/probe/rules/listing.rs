@@ -7,7 +7,7 @@ use popwire_proto::{Error as Proto, MessageNumber, Reply, Text};
 
 use super::{Rule, count, quote, rules, says};
 use crate::probe::evidence::{Seen, protocol};
-use crate::probe::examination::Item;
+use crate::probe::steps::Item;
 
 pub(super) const RULES: &[Rule] = rules! {
     "Q-043" Stat: stat_refused => "counts it as temporary: the login came too soon";

@@ -6,7 +6,7 @@ use popwire_proto::{Error as Proto, Reply, ResponseCode};
 
 use super::{Rule, quote, rules, says};
 use crate::probe::evidence::Seen;
-use crate::probe::examination::Item;
+use crate::probe::steps::Item;
 use crate::{Error, Method};
 
 pub(super) const RULES: &[Rule] = rules! {

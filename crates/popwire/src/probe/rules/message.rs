@@ -5,7 +5,7 @@ use popwire_proto::IrregularEnd;
 use super::sizes::is_whole;
 use super::{Rule, count, quote, rules, says};
 use crate::probe::evidence::{Sample, Seen, is_blank};
-use crate::probe::examination::{Item, LINES};
+use crate::probe::steps::{Item, LINES};
 
 pub(super) const RULES: &[Rule] = rules! {
     "Q-111" Top: no_top => "lists without headers; a message comes by RETR";

@@ -7,7 +7,7 @@ use popwire_proto::{Error as Proto, Reply};
 use super::{Rule, count, quote, rules};
 use crate::TlsProblem;
 use crate::probe::evidence::{Answer, Seen, protocol};
-use crate::probe::examination::Item;
+use crate::probe::steps::Item;
 
 pub(super) const RULES: &[Rule] = rules! {
     "Q-015" Greeting: turned_away => "tells the refusal, or which protocol answers there";

@@ -5,7 +5,7 @@ use popwire_proto::MessageNumber;
 use super::message::changes_messages;
 use super::{Rule, rules};
 use crate::probe::evidence::{Sample, Seen};
-use crate::probe::examination::{Item, LINES};
+use crate::probe::steps::{Item, LINES};
 
 pub(super) const RULES: &[Rule] = rules! {
     "Q-083" Sizes: other => "takes sizes for hints: the octets received are the truth";

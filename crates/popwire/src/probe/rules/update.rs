@@ -3,7 +3,7 @@
 use super::{Rule, quote, rules};
 use crate::Error;
 use crate::probe::evidence::{Answer, Seen};
-use crate::probe::examination::Item;
+use crate::probe::steps::Item;
 
 pub(super) const RULES: &[Rule] = rules! {
     "Q-136" Pipelining: lost_commands => "sends one command at a time, so that nothing is lost";
