@@ -177,26 +177,27 @@ impl<'a> Screen<'a> {
 
     fn findings(&mut self, report: &Report) {
         self.heading("Findings", false);
-        for finding in &report.findings {
-            self.finding(finding);
-        }
-        if !report.findings.is_empty() {
-            return;
-        }
+        let (hints, faults): (Vec<_>, Vec<_>) = report.findings.iter().partition(|finding| finding.hint);
+        faults.iter().for_each(|fault| self.finding(fault, ODD));
         let odd = report.checks.iter().any(|check| check.outcome == Outcome::Odd);
-        self.output.line(&match (&report.error, odd) {
-            (Some(_), _) => "  nothing found as far as it went".to_owned(),
-            (None, true) => "  none of the known deviations; what is odd stands above".to_owned(),
-            (None, false) => format!("  {GOOD}nothing found{GOOD:#}"),
-        });
+        if faults.is_empty() {
+            self.output.line(&match (&report.error, odd) {
+                (Some(_), _) => "  nothing found as far as it went".to_owned(),
+                (None, true) => "  none of the known deviations; what is odd stands above".to_owned(),
+                (None, false) => format!("  {GOOD}nothing found{GOOD:#}"),
+            });
+        }
+        if !hints.is_empty() {
+            self.heading("No fault, but worth knowing", false);
+            hints.iter().for_each(|hint| self.finding(hint, HINT));
+        }
     }
 
-    fn finding(&mut self, finding: &Finding) {
-        let Finding { deviation, hint, seen, consequence, .. } = finding;
-        let (style, hint) = if *hint { (HINT, "; this alone is no fault") } else { (ODD, "") };
+    fn finding(&mut self, finding: &Finding, style: Style) {
+        let Finding { deviation, seen, consequence, .. } = finding;
         // An id is six columns wide, and two stand around it.
         let indent = " ".repeat(9);
-        let seen = wrap(&format!("{seen}{hint}"), self.columns, &indent);
+        let seen = wrap(seen, self.columns, &indent);
         self.output.line(&format!("  {style}{deviation}{style:#}  {}", seen.trim_start()));
         let does = wrap(&format!("popwire {consequence}"), self.columns, &indent);
         for line in does.lines() {
