@@ -9,7 +9,7 @@ use popwire_proto::Secret;
 use popwire_proto::stuff::LineEnds;
 
 use crate::options::{Account, DictatedCapabilities, Options, QuitReply};
-use crate::quirks::MessageQuirks;
+use crate::quirks::Quirks;
 use crate::wire::Segment;
 use crate::{Answer, Certificate, Maildrop, Server, StartError};
 
@@ -29,7 +29,7 @@ impl Builder {
     /// [`StartError`], if an address is taken, a certificate or a thread cannot be made, or a maildrop does not take the
     /// messages of a quirk.
     pub fn start(mut self) -> Result<Server, StartError> {
-        MessageQuirks::prepare(&mut self.options).map_err(StartError::Deliver)?;
+        Quirks::prepare(&mut self.options).map_err(StartError::Deliver)?;
         Server::start(self.options)
     }
 

@@ -3,9 +3,10 @@
 use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::quirks::{Memory as SessionMemory, ViewQuirks};
 use crate::store::{Entry, LineEnds, Maildir, Memory, Message, Store};
 
 /// A maildrop that one session at a time may open (RFC 1939 section 4).
@@ -14,6 +15,8 @@ use crate::store::{Entry, LineEnds, Maildir, Memory, Message, Store};
 #[derive(Clone)]
 pub struct Maildrop {
     inner: Arc<Inner>,
+    /// Whether sessions see also what an earlier one has popped.
+    all: bool,
 }
 
 struct Inner {
@@ -21,6 +24,7 @@ struct Inner {
     locked: AtomicBool,
     removed: Mutex<Vec<Vec<u8>>>,
     last_login: Mutex<Option<Instant>>,
+    memory: Mutex<SessionMemory>,
 }
 
 impl Maildrop {
@@ -55,7 +59,9 @@ impl Maildrop {
                 locked: false.into(),
                 removed: Mutex::default(),
                 last_login: Mutex::default(),
+                memory: Mutex::default(),
             }),
+            all: false,
         }
     }
 
@@ -155,6 +161,22 @@ impl Maildrop {
     /// Whether both are clones of one.
     pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
+    /// The same maildrop, for sessions that see also what an earlier one has popped.
+    pub(crate) fn with_popped(&self) -> Self {
+        Self { all: true, ..self.clone() }
+    }
+
+    /// The messages that a session of now shows.
+    pub(crate) fn view(&self, ends: LineEnds, quirks: &ViewQuirks) -> io::Result<Vec<Entry>> {
+        let entries = self.store().list(ends)?;
+        quirks.apply(entries, &mut self.earlier(), self.store(), self.all)
+    }
+
+    /// What is left of earlier sessions.
+    pub(crate) fn earlier(&self) -> MutexGuard<'_, SessionMemory> {
+        self.inner.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn store(&self) -> &dyn Store {

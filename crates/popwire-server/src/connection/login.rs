@@ -111,7 +111,7 @@ impl Connection {
             return Ok(Then::Continue);
         }
         // On failure the lock is released before the answer goes out.
-        match Mailbox::open(maildrop, lock, self.shared.options.line_ends, self.shared.options.last).await {
+        match Mailbox::open(maildrop, lock, &self.shared.options).await {
             Err(_) => self.refuse(Some(ResponseCode::SysTemp), "the maildrop cannot be read"),
             Ok(mailbox) => {
                 let (count, octets) = mailbox.totals();

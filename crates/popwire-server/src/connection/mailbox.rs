@@ -9,8 +9,9 @@ use popwire_proto::server::answer;
 use super::{Connection, with_store};
 use crate::answer::Then;
 use crate::maildrop::Lock;
+use crate::options::Options;
 use crate::quirks::Dele;
-use crate::store::{Entry, LineEnds};
+use crate::store::Entry;
 use crate::{Maildrop, QuitReply};
 
 /// Messages as they were at login. The lock lives as long as this.
@@ -42,9 +43,10 @@ impl Slot {
 
 impl Mailbox {
     /// Numbers the messages. `last`: finds out which have been retrieved, too.
-    pub(super) async fn open(maildrop: Maildrop, lock: Lock, ends: LineEnds, last: bool) -> io::Result<Self> {
+    pub(super) async fn open(maildrop: Maildrop, lock: Lock, options: &Options) -> io::Result<Self> {
+        let (ends, last, view) = (options.line_ends, options.last, options.quirks.view.clone());
         let read = move |maildrop: &Maildrop| -> io::Result<_> {
-            let entries = maildrop.store().list(ends)?;
+            let entries = maildrop.view(ends, &view)?;
             let seen = |entry: &Entry| maildrop.store().is_seen(&entry.key).unwrap_or(false);
             let last = if last { entries.iter().rposition(seen).map_or(0, |at| at as u64 + 1) } else { 0 };
             Ok((entries, last))
@@ -143,7 +145,14 @@ impl Connection {
 
     pub(super) async fn list(&mut self, message: Option<u64>) -> io::Result<()> {
         let Some(number) = message else {
-            return self.listing(|out, number, entry| answer::numbers(out, number, entry.size)).await;
+            let unlisted = self.shared.options.quirks.view.newest_unlisted;
+            let newest = self.mailbox.as_ref().filter(|_| unlisted).map(|mailbox| mailbox.slots.len() as u64);
+            let line = |out: &mut Vec<u8>, number, entry: &Entry| {
+                if Some(number) != newest {
+                    answer::numbers(out, number, entry.size);
+                }
+            };
+            return self.listing(line).await;
         };
         let Some(entry) = self.find(number) else { return Ok(()) };
         if self.needs_utf8(&entry).await? {
@@ -211,6 +220,10 @@ impl Connection {
             }
         }
         let Some(mut mailbox) = self.mailbox.take() else { return Ok(Then::Close) };
+        if self.shared.options.quirks.view.pops {
+            let retrieved = mailbox.slots.iter().filter(|slot| slot.retrieved);
+            mailbox.maildrop.earlier().popped(retrieved.map(|slot| slot.entry.key.clone()));
+        }
         if self.shared.options.quirks.update.auto_delete {
             mailbox.mark_retrieved();
         }

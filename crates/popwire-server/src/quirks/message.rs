@@ -1,15 +1,13 @@
 //! RETR and TOP: what becomes of a message on its way.
 
-use std::io;
 use std::time::Duration;
 
 use popwire_proto::stuff::{LineEnds, Stuffer, TopCutter};
 
 use super::{Knob, corpus};
 use crate::edit::{AddSeparator, BareLfBody, Chain, Cut, CutAtNul, Edit, Prepend, Replace, Trim, TrimEnd};
-use crate::options::Options;
 use crate::store::Entry;
-use crate::{Answer, Builder, Content, Maildrop};
+use crate::{Answer, Builder, Content, Message};
 
 /// See the knobs.
 #[derive(Clone, Debug, Default)]
@@ -138,24 +136,20 @@ impl MessageQuirks {
         Chain::new(edits, terminator)
     }
 
-    /// Does what can only be done when all of the server is described.
-    pub(crate) fn prepare(options: &mut Options) -> io::Result<()> {
-        let Options { accounts, scripts, quirks, .. } = options;
-        let Self { corpus, refused, closes_when_asked_twice, .. } = &quirks.message;
-        let maildrops: Vec<&Maildrop> = accounts.values().map(|account| &account.maildrop).collect();
-        for (at, maildrop) in maildrops.iter().enumerate() {
-            if !maildrops.iter().take(at).any(|other| other.is(maildrop)) {
-                corpus.iter().try_for_each(|content| maildrop.deliver(content.clone()))?;
-            }
-        }
-        for number in refused {
+    /// What is delivered when the server starts.
+    pub(crate) fn delivered(&self) -> impl Iterator<Item = Message> {
+        self.corpus.iter().cloned().map(Message::new)
+    }
+
+    /// The answers to RETR of messages that are refused.
+    pub(crate) fn add_refusals(&self, scripts: &mut Vec<(String, Answer)>) {
+        for number in &self.refused {
             let command = format!("RETR {number}");
-            if *closes_when_asked_twice {
+            if self.closes_when_asked_twice {
                 scripts.push((command.clone(), Answer::raw("").then_close().from_nth(2)));
             }
             scripts.push((command, Answer::raw(format!("-ERR Message {number} expunged.\r\n"))));
         }
-        Ok(())
     }
 }
 

@@ -13,9 +13,11 @@ mod message;
 mod transport;
 mod update;
 mod value;
+mod view;
 
 use std::error::Error;
 use std::fmt;
+use std::io;
 
 pub(crate) use self::capabilities::CapabilityQuirks;
 pub(crate) use self::input::{InputQuirks, Pipeline};
@@ -25,7 +27,9 @@ pub(crate) use self::message::MessageQuirks;
 pub(crate) use self::transport::TransportQuirks;
 pub(crate) use self::update::{Dele, UpdateQuirks};
 use self::value::Value;
-use crate::Builder;
+pub(crate) use self::view::{Memory, ViewQuirks};
+use crate::options::Options;
+use crate::{Builder, Maildrop};
 
 /// What knobs set that no other method of the builder does.
 #[derive(Clone, Debug, Default)]
@@ -34,9 +38,28 @@ pub(crate) struct Quirks {
     pub(crate) transport: TransportQuirks,
     pub(crate) input: InputQuirks,
     pub(crate) login: LoginQuirks,
+    pub(crate) view: ViewQuirks,
     pub(crate) listing: ListingQuirks,
     pub(crate) message: MessageQuirks,
     pub(crate) update: UpdateQuirks,
+}
+
+impl Quirks {
+    /// Does what can only be done when all of the server is described.
+    pub(crate) fn prepare(options: &mut Options) -> io::Result<()> {
+        let Options { accounts, scripts, quirks, .. } = options;
+        let maildrops: Vec<&Maildrop> = accounts.values().map(|account| &account.maildrop).collect();
+        for (at, maildrop) in maildrops.iter().enumerate() {
+            // Two users may share one.
+            if !maildrops.iter().take(at).any(|other| other.is(maildrop)) {
+                let mut messages = quirks.message.delivered().chain(quirks.view.delivered());
+                messages.try_for_each(|message| maildrop.deliver(message))?;
+            }
+        }
+        quirks.view.add_recent(accounts);
+        quirks.message.add_refusals(scripts);
+        Ok(())
+    }
 }
 
 /// One way in which the server may depart from the RFCs.
@@ -94,11 +117,12 @@ impl fmt::Debug for Knob {
     }
 }
 
-const SECTIONS: [&[Knob]; 7] = [
+const SECTIONS: [&[Knob]; 8] = [
     capabilities::KNOBS,
     transport::KNOBS,
     input::KNOBS,
     login::KNOBS,
+    view::KNOBS,
     listing::KNOBS,
     message::KNOBS,
     update::KNOBS,

@@ -28,6 +28,7 @@ macro_rules! themes {
             capabilities: "capabilities.rs",
             transport: "transport.rs",
             login: "login.rs",
+            view: "view.rs",
             listing: "listing.rs",
             message: "message.rs",
             update: "update.rs",
