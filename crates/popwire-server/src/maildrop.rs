@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::quirks::{Memory as SessionMemory, ViewQuirks};
+use crate::quirks::{Memory as SessionMemory, Quirks};
 use crate::store::{Entry, LineEnds, Maildir, Memory, Message, Store};
 
 /// A maildrop that one session at a time may open (RFC 1939 section 4).
@@ -169,9 +169,11 @@ impl Maildrop {
     }
 
     /// The messages that a session of now shows.
-    pub(crate) fn view(&self, ends: LineEnds, quirks: &ViewQuirks) -> io::Result<Vec<Entry>> {
+    pub(crate) fn view(&self, ends: LineEnds, quirks: &Quirks) -> io::Result<Vec<Entry>> {
         let entries = self.store().list(ends)?;
-        quirks.apply(entries, &mut self.earlier(), self.store(), self.all)
+        let mut shown = quirks.view.apply(entries, &mut self.earlier(), self.store(), self.all)?;
+        quirks.listing.rewrite(&mut shown, self.store())?;
+        Ok(shown)
     }
 
     /// What is left of earlier sessions.

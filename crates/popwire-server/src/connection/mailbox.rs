@@ -1,6 +1,7 @@
 //! The maildrop as one session sees it: numbered at login, with marks; and the commands that need no message's octets.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use popwire_proto::ResponseCode;
@@ -10,7 +11,7 @@ use super::{Connection, with_store};
 use crate::answer::Then;
 use crate::maildrop::Lock;
 use crate::options::Options;
-use crate::quirks::Dele;
+use crate::quirks::{Dele, Listing, One};
 use crate::store::Entry;
 use crate::{Maildrop, QuitReply};
 
@@ -44,9 +45,9 @@ impl Slot {
 impl Mailbox {
     /// Numbers the messages. `last`: finds out which have been retrieved, too.
     pub(super) async fn open(maildrop: Maildrop, lock: Lock, options: &Options) -> io::Result<Self> {
-        let (ends, last, view) = (options.line_ends, options.last, options.quirks.view.clone());
+        let (ends, last, quirks) = (options.line_ends, options.last, options.quirks.clone());
         let read = move |maildrop: &Maildrop| -> io::Result<_> {
-            let entries = maildrop.view(ends, &view)?;
+            let entries = maildrop.view(ends, &quirks)?;
             let seen = |entry: &Entry| maildrop.store().is_seen(&entry.key).unwrap_or(false);
             let last = if last { entries.iter().rposition(seen).map_or(0, |at| at as u64 + 1) } else { 0 };
             Ok((entries, last))
@@ -140,40 +141,31 @@ impl Mailbox {
 impl Connection {
     pub(super) fn stat(&mut self) {
         let (count, octets) = self.mailbox.as_ref().map(Mailbox::totals).unwrap_or_default();
-        self.ok_with(format!("{count} {octets}"));
+        self.ok_with(self.shared.options.quirks.listing.stat(count, octets));
     }
 
-    pub(super) async fn list(&mut self, message: Option<u64>) -> io::Result<()> {
-        let Some(number) = message else {
-            let unlisted = self.shared.options.quirks.view.newest_unlisted;
-            let newest = self.mailbox.as_ref().filter(|_| unlisted).map(|mailbox| mailbox.slots.len() as u64);
-            let line = |out: &mut Vec<u8>, number, entry: &Entry| {
-                if Some(number) != newest {
-                    answer::numbers(out, number, entry.size);
-                }
-            };
-            return self.listing(line).await;
-        };
-        let Some(entry) = self.find(number) else { return Ok(()) };
+    pub(super) async fn list(&mut self, message: Option<u64>) -> io::Result<Then> {
+        let Some(number) = message else { return self.listing(Listing::Scan).await };
+        let Some(entry) = self.find(number) else { return Ok(Then::Continue) };
         if self.needs_utf8(&entry).await? {
             self.err(Some(ResponseCode::Utf8), "the message needs UTF8");
         } else {
             self.ok_with(format!("{number} {}", entry.size));
         }
-        Ok(())
+        Ok(Then::Continue)
     }
 
-    pub(super) async fn uidl(&mut self, message: Option<u64>) -> io::Result<()> {
-        let Some(number) = message else {
-            return self.listing(|out, number, entry| answer::unique_id(out, number, &entry.unique_id)).await;
-        };
-        if let Some(entry) = self.find(number) {
-            // Octets, not text: a test may give messages ids that are no UTF-8.
-            let mut text = format!("{number} ").into_bytes();
-            text.extend_from_slice(&entry.unique_id);
-            self.ok_with(text);
+    pub(super) async fn uidl(&mut self, message: Option<u64>) -> io::Result<Then> {
+        let Some(number) = message else { return self.listing(Listing::UniqueIds).await };
+        let Some(entry) = self.find(number) else { return Ok(Then::Continue) };
+        let one = self.shared.options.quirks.listing.one;
+        // Octets, not text: a test may give messages ids that are no UTF-8.
+        let number = if one == One::WithoutNumber { String::new() } else { format!("{number} ") };
+        self.ok_with([number.as_bytes(), &entry.unique_id].concat());
+        if one == One::AsListing {
+            answer::end(&mut self.wire.out);
         }
-        Ok(())
+        Ok(Then::Continue)
     }
 
     pub(super) async fn dele(&mut self, number: u64) -> io::Result<()> {
@@ -258,15 +250,39 @@ impl Connection {
     }
 
     /// One line for each message that is not marked, written as the client takes them.
-    async fn listing(&mut self, write: impl Fn(&mut Vec<u8>, u64, &Entry)) -> io::Result<()> {
+    async fn listing(&mut self, listing: Listing) -> io::Result<Then> {
+        let shared = Arc::clone(&self.shared);
+        let quirks = &shared.options.quirks;
         let (count, octets) = self.mailbox.as_ref().map(Mailbox::totals).unwrap_or_default();
+        if count == 0 && quirks.listing.empty_refused {
+            self.err(None, "no messages");
+            return Ok(Then::Continue);
+        }
         self.ok(format!("{count} messages ({octets} octets)"));
         let Self { mailbox, wire, .. } = self;
+        let newest = mailbox.as_ref().map(|mailbox| mailbox.slots.len() as u64);
+        let mut lines = 0;
         for (number, entry) in mailbox.iter().flat_map(Mailbox::unmarked) {
-            write(&mut wire.out, number, entry);
+            if listing == Listing::UniqueIds && quirks.listing.cut_after == Some(lines) {
+                return Ok(Then::Close);
+            }
+            lines += 1;
+            if listing == Listing::Scan && quirks.view.newest_unlisted && Some(number) == newest {
+                continue;
+            }
+            match listing {
+                Listing::Scan => {
+                    quirks.listing.line(listing, number, entry.size.to_string().as_bytes(), &mut wire.out);
+                }
+                Listing::UniqueIds => quirks.listing.line(listing, number, &entry.unique_id, &mut wire.out),
+            }
+            wire.flush_chunk().await?;
+        }
+        for extra in 1..=quirks.listing.flood(listing) {
+            quirks.listing.line(listing, count + extra, b"flood", &mut wire.out);
             wire.flush_chunk().await?;
         }
         answer::end(&mut self.wire.out);
-        Ok(())
+        Ok(Then::Continue)
     }
 }

@@ -21,7 +21,7 @@ use std::io;
 
 pub(crate) use self::capabilities::CapabilityQuirks;
 pub(crate) use self::input::{InputQuirks, Pipeline};
-pub(crate) use self::listing::ListingQuirks;
+pub(crate) use self::listing::{Listing, ListingQuirks, One};
 pub(crate) use self::login::{LoginQuirks, Often};
 pub(crate) use self::message::MessageQuirks;
 pub(crate) use self::transport::TransportQuirks;
