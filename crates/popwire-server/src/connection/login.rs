@@ -106,7 +106,7 @@ impl Connection {
             if self.login_quirks().close_if_too_soon {
                 return Ok(Then::Close);
             }
-            let text = format!("logins must be {} s apart", delay.as_secs_f64());
+            let text = format!("too soon: logins must be {} s apart", delay.as_secs_f64());
             self.refuse(Some(ResponseCode::LoginDelay), &text);
             return Ok(Then::Continue);
         }

@@ -254,7 +254,7 @@ impl Connection {
         let shared = Arc::clone(&self.shared);
         let quirks = &shared.options.quirks;
         let (count, octets) = self.mailbox.as_ref().map(Mailbox::totals).unwrap_or_default();
-        if count == 0 && quirks.listing.empty_refused {
+        if listing == Listing::Scan && count == 0 && quirks.listing.empty_refused {
             self.err(None, "no messages");
             return Ok(Then::Continue);
         }
@@ -279,7 +279,8 @@ impl Connection {
             wire.flush_chunk().await?;
         }
         for extra in 1..=quirks.listing.flood(listing) {
-            quirks.listing.line(listing, count + extra, b"flood", &mut wire.out);
+            let unique_id = format!("flood-{extra}");
+            quirks.listing.line(listing, count + extra, unique_id.as_bytes(), &mut wire.out);
             wire.flush_chunk().await?;
         }
         answer::end(&mut self.wire.out);

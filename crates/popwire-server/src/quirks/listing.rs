@@ -126,7 +126,7 @@ impl ListingQuirks {
     /// Appends a line, as it is written for this message, to `out`.
     pub(crate) fn line(&self, listing: Listing, number: u64, value: &[u8], out: &mut Vec<u8>) {
         match (listing, self.bad_lines, number) {
-            (_, Some(BadLines::NoValue), 2) => out.extend_from_slice(b"2\r\n"),
+            (Listing::Scan, Some(BadLines::NoValue), 2) => out.extend_from_slice(b"2\r\n"),
             (_, Some(BadLines::NoValue), 3) => out.extend_from_slice(b"\r\n"),
             (Listing::Scan, Some(BadLines::WrongNumbers), 2) => out.extend_from_slice(b"2 many\r\n"),
             (_, Some(BadLines::WrongNumbers), 3) => out.extend_from_slice(b"4294967295 1\r\n"),
@@ -227,7 +227,7 @@ pub(super) const KNOBS: &[Knob] = &[
     Knob {
         name: "list_lines",
         values: &["comcast-error1", "comcast-error2", "comcast-error3"],
-        about: "LIST and UIDL have lines without a second field and empty ones (1), a number of no message and a size \
+        about: "LIST has lines without a second field, and UIDL too has empty ones (1), a number of no message and a size \
                 that is none (2), or a number that is none, and a message less (3).",
         deviations: &[64],
         set: |builder, value| {

@@ -237,6 +237,10 @@ impl Examination {
     fn look_closer(&mut self) {
         let seen = Seen::read(&self.evidence);
         let mut listed: Vec<_> = seen.list.iter().flat_map(|list| list.iter()).collect();
+        // Numbers beyond those that STAT tells of are mistakes.
+        if let Some(stat) = &seen.stat {
+            listed.retain(|scan| u64::from(scan.number) <= stat.messages);
+        }
         let first = listed.first().map(|scan| scan.number);
         listed.sort_by_key(|scan| scan.octets.unwrap_or(u64::MAX));
         let mut samples: Vec<_> = listed.iter().map(|scan| scan.number).take(SAMPLES).collect();

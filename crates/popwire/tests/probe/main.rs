@@ -27,6 +27,7 @@ macro_rules! themes {
             sound: "sound.rs",
             found: "found.rs",
             broken: "broken.rs",
+            knobs: "knobs.rs",
         }
     };
     ($($theme:ident: $file:literal,)*) => {
