@@ -178,7 +178,8 @@ impl Builder {
     {
         let before_login = before_login.into_iter().map(|line| line.as_ref().to_vec()).collect();
         let after_login = after_login.into_iter().map(|line| line.as_ref().to_vec()).collect();
-        self.options.capabilities.dictated = Some(DictatedCapabilities { before_login, after_login });
+        self.options.capabilities.dictated =
+            Some(DictatedCapabilities { before_login, after_login, stls: false });
         self
     }
 

@@ -11,6 +11,7 @@ use popwire_proto::sasl::Mechanism;
 use popwire_proto::sasl::server::Fault;
 use popwire_proto::stuff::LineEnds;
 
+use crate::personality::Texts;
 use crate::quirks::Quirks;
 use crate::wire::Segment;
 use crate::{Answer, Certificate, Maildrop};
@@ -39,6 +40,7 @@ pub(crate) struct Options {
     /// In the order in which they were given: the first that applies is used.
     pub(crate) scripts: Vec<(String, Answer)>,
     pub(crate) quirks: Quirks,
+    pub(crate) texts: Texts,
     pub(crate) max_connections: usize,
     pub(crate) record: bool,
 }
@@ -120,6 +122,8 @@ pub(crate) struct CapabilityOptions {
 pub(crate) struct DictatedCapabilities {
     pub(crate) before_login: Vec<Vec<u8>>,
     pub(crate) after_login: Vec<Vec<u8>>,
+    /// Whether STLS is announced too, while it makes sense.
+    pub(crate) stls: bool,
 }
 
 /// How long things may take.
@@ -202,6 +206,7 @@ impl Default for Options {
             headings: BTreeMap::new(),
             scripts: Vec::new(),
             quirks: Quirks::default(),
+            texts: Texts::default(),
             // Far below the usual limit of 1024 open files, far above what a test opens.
             max_connections: 500,
             record: true,

@@ -40,7 +40,9 @@ impl Connection {
         let options = &self.shared.options;
         let before_login = self.machine.state() == State::Authorization;
         if let Some(dictated) = &options.capabilities.dictated {
-            return if before_login { dictated.before_login.clone() } else { dictated.after_login.clone() };
+            let lines = if before_login { &dictated.before_login } else { &dictated.after_login };
+            let stls = dictated.stls && before_login && !self.machine.is_tls();
+            return lines.iter().cloned().chain(stls.then(|| b"STLS".to_vec())).collect();
         }
         let mut lines: Vec<&[u8]> = vec![b"TOP", b"UIDL"];
         if !options.quirks.login.no_codes {

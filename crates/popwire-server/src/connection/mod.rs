@@ -70,6 +70,7 @@ pub(crate) async fn serve(stream: TcpStream, tls: bool, shared: Arc<Shared>, rec
         timestamp: None,
         utf8: false,
         keyword: String::new(),
+        argument: String::new(),
         occurrences,
         since: Instant::now(),
         failed_logins: 0,
@@ -98,6 +99,8 @@ struct Connection {
     utf8: bool,
     /// The keyword of the command being answered, in upper case.
     keyword: String,
+    /// Its first argument, in upper case.
+    argument: String,
     /// How often each script's command has come, in this session.
     occurrences: Vec<u64>,
     /// When the connection was accepted.
@@ -197,7 +200,9 @@ impl Connection {
         let line = incoming.line();
         self.recorder.line(Direction::Client, line, self.machine.state(), self.machine.is_tls());
         let command = String::from_utf8_lossy(line).trim_end().to_ascii_uppercase();
-        self.keyword = command.split(' ').next().unwrap_or_default().to_owned();
+        let mut words = command.split(' ');
+        self.keyword = words.next().unwrap_or_default().to_owned();
+        self.argument = words.next().unwrap_or_default().to_owned();
         if let Some(objection) = self.objection(incoming.line()) {
             self.err(None, objection);
             return Ok(Then::Continue);
@@ -346,8 +351,12 @@ impl Connection {
 
     /// Says `+OK text`, where the text is for people.
     fn ok(&mut self, text: impl AsRef<[u8]>) {
-        let bare = self.shared.options.quirks.capabilities.bare_ok;
-        self.ok_with(if bare { b"" } else { text.as_ref() });
+        let options = &self.shared.options;
+        match options.texts.answer(&self.keyword) {
+            _ if options.quirks.capabilities.bare_ok => self.ok_with(""),
+            Some(template) => self.ok_with(self.filled_in(template)),
+            None => self.ok_with(text),
+        }
     }
 
     /// Says `+OK data`, where the data are for the client; or what a test wants said in its place.
@@ -369,9 +378,26 @@ impl Connection {
         let capability = if code == Some(ResponseCode::Auth) { "AUTH-RESP-CODE" } else { "RESP-CODES" };
         let code = code.filter(|_| self.announces(capability));
         let start = self.wire.out.len();
-        answer::err(&mut self.wire.out, code.as_ref(), text);
+        match self.shared.options.texts.refusal(text) {
+            // It has a code of its own, announced or not.
+            Some(words) if words.starts_with('[') => {
+                self.wire.out.extend_from_slice(format!("-ERR {words}\r\n").as_bytes());
+            }
+            Some(template) => {
+                let words = self.filled_in(template);
+                answer::err(&mut self.wire.out, code.as_ref(), words);
+            }
+            None => answer::err(&mut self.wire.out, code.as_ref(), text),
+        }
         self.intake.refused = true;
         self.record_answer(start);
+    }
+
+    /// A personality's text.
+    fn filled_in(&self, template: &str) -> String {
+        let (count, octets) = self.mailbox.as_ref().map(Mailbox::totals).unwrap_or_default();
+        let text = template.replace("{count}", &count.to_string()).replace("{octets}", &octets.to_string());
+        text.replace("{argument}", &self.argument)
     }
 
     /// Records the first line of what has been written since `start`, before the client can see it: a test that has

@@ -147,8 +147,6 @@ pub(super) const KNOBS: &[Knob] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     fn taken(quirk: &str, read: &str) -> (String, bool) {
         let builder = crate::Builder::default().quirk(quirk).expect("a quirk");
         let (taken, cut_off) = builder.options.quirks.input.take_in(read.as_bytes());

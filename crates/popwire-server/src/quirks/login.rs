@@ -50,6 +50,14 @@ pub(crate) enum Often {
 
 pub(super) const KNOBS: &[Knob] = &[
     Knob {
+        name: "login_needs_tls",
+        values: &["1"],
+        about: "Credentials are refused before TLS, and USER is not announced then: hMailServer, James and Cyrus can be set \
+                so, and say it in words of their own.",
+        deviations: &[25, 26],
+        set: |builder, value| Some(builder.require_tls(value.flag()?)),
+    },
+    Knob {
         name: "preauth_timeout",
         values: &["60", "150ms"],
         about: "Who has not logged in so long after connecting is cut off: Exchange.",

@@ -154,7 +154,8 @@ impl Builder {
         let (name, value) = setting.split_once('=').unwrap_or((setting, "1"));
         let (name, value) = (name.trim(), Value::new(value.trim()));
         let Some(knob) = Knob::all().find(|knob| knob.name.eq_ignore_ascii_case(name)) else {
-            return Err(QuirkError { setting: setting.to_owned(), knob: None, nearest: nearest(name) });
+            let nearest = nearest(name, Knob::all().map(Knob::name));
+            return Err(QuirkError { setting: setting.to_owned(), knob: None, nearest });
         };
         let refused = || QuirkError { setting: setting.to_owned(), knob: Some(knob), nearest: None };
         (knob.set)(self, &value).ok_or_else(refused)
@@ -186,11 +187,11 @@ impl fmt::Display for QuirkError {
 
 impl Error for QuirkError {}
 
-/// The knob whose name is at most two letters away.
-fn nearest(name: &str) -> Option<&'static str> {
+/// The one of these names that is at most two letters away.
+pub(crate) fn nearest(name: &str, names: impl Iterator<Item = &'static str>) -> Option<&'static str> {
     let name = name.to_ascii_lowercase();
-    let far = |knob: &&Knob| distance(name.as_bytes(), knob.name.as_bytes());
-    Knob::all().min_by_key(far).filter(|knob| far(knob) <= 2).map(|knob| knob.name)
+    let far = |known: &&str| distance(name.as_bytes(), known.as_bytes());
+    names.min_by_key(far).filter(|known| far(known) <= 2)
 }
 
 /// Levenshtein's.
