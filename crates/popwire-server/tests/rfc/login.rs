@@ -185,7 +185,7 @@ fn p_085_logins_are_apart() {
     let mut first = Talk::plain(&server);
     first.run(login).run("S: +OK *\nC: QUIT\nS: +OK *");
     let mut again = Talk::plain(&server);
-    again.run(login).run("S: -ERR [LOGIN-DELAY] logins must be 0.4 s apart");
+    again.run(login).run("S: -ERR [LOGIN-DELAY] too soon: logins must be 0.4 s apart");
     // Each maildrop has a time of its own; a wrong password is one before it is too early.
     Talk::plain(&server).run("S: +OK *\nC: USER bob\nS: +OK *\nC: PASS b\nS: +OK *");
     Talk::plain(&server).run("S: +OK *\nC: USER alice\nS: +OK *\nC: PASS wrong\nS: -ERR [AUTH] *");
