@@ -7,6 +7,10 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use popwire::{Mechanism, Method};
 
+mod serve;
+
+pub(crate) use serve::ServeArgs;
+
 /// A mail retriever for POP3 that loses nothing and changes nothing
 ///
 /// popwire fetches mail from POP3 mailboxes. It verifies TLS, stores messages byte for byte, and deletes on the server
@@ -27,6 +31,7 @@ pub(crate) enum Command {
     Ls(LsArgs),
     Probe(ProbeArgs),
     Demo(DemoArgs),
+    Serve(Box<ServeArgs>),
 }
 
 /// Fetch a mailbox into a Maildir
@@ -264,6 +269,8 @@ Examples:
     popwire fetch pops://alice@pop.example.org --maildir ~/Mail/isp
   Find out what is wrong with a server:
     popwire probe pops://alice@pop.example.org
+  Be the mail server, for a test:
+    popwire serve --maildir ~/Mail/isp --user alice
 
 'popwire fetch --help' tells about passwords, TLS and exit codes.";
 
@@ -354,6 +361,10 @@ mod tests {
             super::PROBE_EXAMPLES,
             super::FETCH_EXAMPLES,
             super::FETCH_MORE,
+            super::FETCH_EXAMPLES,
+            super::FETCH_MORE,
+            super::serve::EXAMPLES,
+            super::serve::MORE,
         ] {
             assert!(text.lines().all(|line| line.len() <= 78), "{text}");
         }

@@ -33,6 +33,11 @@ pub(crate) enum Source {
 }
 
 impl Source {
+    /// Whether there is a password in the environment where it is looked for if nothing is said.
+    pub(crate) fn is_in_environment() -> bool {
+        env::var_os(VARIABLE).is_some()
+    }
+
     /// Gets the password of this account.
     pub(crate) fn password(&self, account: &str, output: &mut Output) -> Result<Secret, Problem> {
         let (octets, place) = match self {
@@ -41,7 +46,7 @@ impl Source {
             Self::Command(line) => {
                 (printed_by("password", line, None)?, "what the password command printed".to_owned())
             }
-            Self::Unsaid if env::var_os(VARIABLE).is_some() => {
+            Self::Unsaid if Self::is_in_environment() => {
                 (variable(VARIABLE.as_ref())?, format!("the variable {VARIABLE}"))
             }
             Self::Unsaid => (prompt(account)?, "what was typed".to_owned()),

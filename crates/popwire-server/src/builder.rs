@@ -1,6 +1,7 @@
 //! How a server is described.
 
 mod sasl;
+mod service;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -53,6 +54,7 @@ impl Builder {
     }
 
     /// Most connections at a time, at least 1 and at most 2^28; one more is refused in its greeting. Default 500.
+    /// Each needs a file descriptor: see that the system allows so many (`ulimit -n`).
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.options.max_connections = connections.clamp(1, 1 << 28);
         self

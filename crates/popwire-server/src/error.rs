@@ -17,7 +17,11 @@ pub enum StartError {
     },
     /// The certificates could not be made.
     Certificate(rcgen::Error),
-    /// TLS could not be set up with the certificates made.
+    /// The certificate given to [`Builder::certificate_pem`](crate::Builder::certificate_pem) cannot be read.
+    CertificatePem(rustls::pki_types::pem::Error),
+    /// The private key given with it cannot be read.
+    KeyPem(rustls::pki_types::pem::Error),
+    /// TLS could not be set up with the certificates made or given.
     Tls(rustls::Error),
     /// The server's thread could not be started.
     Thread(io::Error),
@@ -30,6 +34,8 @@ impl fmt::Display for StartError {
         match self {
             Self::Bind { addr, .. } => write!(f, "cannot listen on {addr}"),
             Self::Certificate(_) => f.write_str("cannot make the certificates"),
+            Self::CertificatePem(_) => f.write_str("there is no certificate that can be read"),
+            Self::KeyPem(_) => f.write_str("there is no private key that can be read"),
             Self::Tls(_) => f.write_str("cannot set up TLS"),
             Self::Thread(_) => f.write_str("cannot start the server's thread"),
             Self::Deliver(_) => f.write_str("cannot put a quirk's messages into a maildrop"),
@@ -42,6 +48,7 @@ impl std::error::Error for StartError {
         match self {
             Self::Bind { source, .. } | Self::Thread(source) | Self::Deliver(source) => Some(source),
             Self::Certificate(source) => Some(source),
+            Self::CertificatePem(source) | Self::KeyPem(source) => Some(source),
             Self::Tls(source) => Some(source),
         }
     }

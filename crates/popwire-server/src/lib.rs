@@ -7,8 +7,9 @@
 //! ports of 127.0.0.1 (plain with STLS, and implicit TLS), makes its certificates on the spot, and records what clients
 //! send. Its [`Builder`] has a knob for each way in which it may depart from the RFCs, because real servers do.
 //!
-//! It is not a mail host: there is no configuration file, passwords are held in memory, and its lock on a maildrop
-//! keeps out its own sessions, not other programs.
+//! It is not a mail host: there is no configuration file, and passwords are held in memory. A maildrop's lock keeps out
+//! its own sessions; other programs are kept out of an mbox while it is read and rewritten, and need not be kept out of a
+//! Maildir.
 //!
 //! # A session
 //!
@@ -62,12 +63,14 @@
 //! # }
 //! ```
 
+mod admission;
 mod answer;
 mod builder;
 mod certificate;
 mod connection;
 mod edit;
 mod error;
+mod event;
 mod maildrop;
 mod options;
 mod personality;
@@ -81,6 +84,7 @@ pub use answer::Answer;
 pub use builder::Builder;
 pub use certificate::Certificate;
 pub use error::StartError;
+pub use event::{CloseReason, Event, EventKind};
 pub use maildrop::{Lock, Maildrop};
 pub use options::QuitReply;
 pub use personality::{Personality, PersonalityError};

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::quirks::{Memory as SessionMemory, Quirks};
-use crate::store::{Entry, LineEnds, Maildir, Memory, Message, Store};
+use crate::store::{Entry, Key, LineEnds, Maildir, Memory, Message, Store};
 
 /// A maildrop that one session at a time may open (RFC 1939 section 4).
 ///
@@ -48,6 +48,13 @@ impl Maildrop {
     #[must_use]
     pub fn maildir(root: impl Into<PathBuf>) -> Self {
         Self::with_store(Maildir::new(root))
+    }
+
+    /// The mbox file at `path`. See [`Mbox`](crate::store::Mbox).
+    #[cfg(unix)]
+    #[must_use]
+    pub fn mbox(path: impl Into<PathBuf>) -> Self {
+        Self::with_store(crate::store::Mbox::new(path))
     }
 
     /// Messages in a store of the caller's own.
@@ -185,19 +192,15 @@ impl Maildrop {
         self.inner.store.as_ref()
     }
 
-    /// Removes messages one after the other, all that can be; says whether all could.
-    pub(crate) fn remove(&self, entries: &[Entry]) -> bool {
-        let mut all = true;
-        for entry in entries {
-            match self.store().remove(&entry.key) {
-                Ok(()) => {
-                    let mut removed = self.inner.removed.lock().unwrap_or_else(PoisonError::into_inner);
-                    removed.push(entry.unique_id.clone());
-                }
-                Err(_) => all = false,
-            }
-        }
-        all
+    /// Removes messages, all that can be; says how many are gone.
+    pub(crate) fn remove(&self, entries: &[Entry]) -> usize {
+        let keys: Vec<&Key> = entries.iter().map(|entry| &entry.key).collect();
+        let outcomes = self.store().remove_all(&keys);
+        let mut removed = self.inner.removed.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = removed.len();
+        let gone = entries.iter().zip(outcomes).filter(|(_, outcome)| outcome.is_ok());
+        removed.extend(gone.map(|(entry, _)| entry.unique_id.clone()));
+        removed.len() - before
     }
 
     fn entries(&self) -> io::Result<Vec<Entry>> {

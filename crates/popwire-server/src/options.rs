@@ -11,6 +11,8 @@ use popwire_proto::sasl::Mechanism;
 use popwire_proto::sasl::server::Fault;
 use popwire_proto::stuff::LineEnds;
 
+use crate::certificate::GivenCertificate;
+use crate::event::Observer;
 use crate::personality::Texts;
 use crate::quirks::Quirks;
 use crate::wire::Segment;
@@ -42,6 +44,9 @@ pub(crate) struct Options {
     pub(crate) quirks: Quirks,
     pub(crate) texts: Texts,
     pub(crate) max_connections: usize,
+    pub(crate) max_connections_per_address: Option<usize>,
+    pub(crate) read_only: bool,
+    pub(crate) observer: Observer,
     pub(crate) record: bool,
 }
 
@@ -56,6 +61,8 @@ pub(crate) struct Account {
 #[derive(Clone, Debug)]
 pub(crate) struct TlsOptions {
     pub(crate) certificate: Certificate,
+    /// In place of one that is made.
+    pub(crate) given: Option<GivenCertificate>,
     pub(crate) stls: bool,
     /// TLS 1.2 and nothing newer.
     pub(crate) only_1_2: bool,
@@ -172,6 +179,7 @@ impl Default for Options {
             greeting: None,
             tls: TlsOptions {
                 certificate: Certificate::Good,
+                given: None,
                 stls: true,
                 only_1_2: false,
                 inject_after_stls: Vec::new(),
@@ -209,6 +217,9 @@ impl Default for Options {
             texts: Texts::default(),
             // Far below the usual limit of 1024 open files, far above what a test opens.
             max_connections: 500,
+            max_connections_per_address: None,
+            read_only: false,
+            observer: Observer::default(),
             record: true,
         }
     }

@@ -3,24 +3,31 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::SocketAddr;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
+use crate::admission::{Admission, Full};
 use crate::certificate::Identity;
 use crate::connection::{self, Shared};
+use crate::event::Teller;
 use crate::options::Options;
 use crate::record::Records;
-use crate::{Builder, Maildrop, Session, StartError};
+use crate::{Builder, EventKind, Maildrop, Session, StartError};
 
-/// How long a stop waits for sessions that are writing to a disk.
+/// How long the end waits for what is being written to a disk.
 const STOP: Duration = Duration::from_secs(2);
+
+/// How many connections may wait to be accepted. With the 128 of the standard library a crowd that comes at once is told
+/// nothing, and each client tries again after a second.
+const BACKLOG: u32 = 4096;
 
 /// A running server. Dropped, it stops: sessions end where they are, nothing more is removed, locks are released.
 pub struct Server {
@@ -28,9 +35,9 @@ pub struct Server {
     addr: SocketAddr,
     tls_addr: SocketAddr,
     identity: Identity,
-    stop: watch::Sender<bool>,
-    /// Behind a lock so that threads of a test may share the server.
-    stopped: Mutex<mpsc::Receiver<()>>,
+    stop: watch::Sender<Option<Duration>>,
+    /// How many connections were cut. Behind a lock so that threads of a test may share the server.
+    stopped: Mutex<mpsc::Receiver<usize>>,
 }
 
 impl Server {
@@ -117,12 +124,34 @@ impl Server {
         self.shared.records.wait(timeout, done)
     }
 
+    /// Ends the server in good order: nobody is let in any more, and a session ends as soon as it has answered all that
+    /// it has been asked. One that is in UPDATE removes what is marked, and says so; one that waits for its client ends
+    /// at once, and removes nothing (RFC 1939 section 6). What is not done within `grace` is cut, and how many
+    /// connections that were is returned.
+    pub fn stop(self, grace: Duration) -> usize {
+        self.stop.send_replace(Some(grace));
+        let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        // If the disk hangs, nobody has counted.
+        let limit = grace.saturating_add(STOP + Duration::from_secs(1));
+        stopped.recv_timeout(limit).unwrap_or_else(|_| self.shared.admission.count())
+    }
+
     pub(crate) fn start(options: Options) -> Result<Self, StartError> {
-        let identity = Identity::make(options.tls.certificate, options.tls.only_1_2)?;
-        let (plain, addr) = bind(options.plain_addr)?;
-        let (tls, tls_addr) = bind(options.tls_addr)?;
+        let identity = Identity::make(&options.tls)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("popwire-server")
+            .enable_all()
+            .build()
+            .map_err(StartError::Thread)?;
+        let (plain, addr) = bind(options.plain_addr, &runtime)?;
+        let (tls, tls_addr) = bind(options.tls_addr, &runtime)?;
+        let (stop, mut stopping) = watch::channel(None);
+        let admission = Admission::new(options.max_connections, options.max_connections_per_address);
         let shared = Arc::new(Shared {
-            connections: Arc::new(Semaphore::new(options.max_connections)),
+            admission: Arc::new(admission),
+            sessions: AtomicU64::new(0),
+            stopping: stopping.clone(),
             acceptor: TlsAcceptor::from(Arc::clone(&identity.config)),
             records: Arc::new(Records::default()),
             occurrences: options.scripts.iter().map(|_| AtomicU64::new(0)).collect(),
@@ -133,13 +162,6 @@ impl Server {
             clients: Mutex::new(BTreeMap::new()),
             options,
         });
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("popwire-server")
-            .enable_all()
-            .build()
-            .map_err(StartError::Thread)?;
-        let (stop, mut stopping) = watch::channel(false);
         let (said, stopped) = mpsc::channel();
         let for_thread = Arc::clone(&shared);
         // A runtime must not be dropped inside another one, and a test may well be running in one: so this one lives
@@ -147,25 +169,27 @@ impl Server {
         std::thread::Builder::new()
             .name("popwire-server".to_owned())
             .spawn(move || {
-                runtime.block_on(async {
-                    let stopping_too = stopping.clone();
+                let cut = runtime.block_on(async {
                     let listeners = async {
                         tokio::join!(
-                            listen(plain, false, Arc::clone(&for_thread), stopping_too.clone()),
-                            listen(tls, true, Arc::clone(&for_thread), stopping_too.clone()),
+                            listen(plain, false, Arc::clone(&for_thread)),
+                            listen(tls, true, Arc::clone(&for_thread)),
                         )
                     };
-                    tokio::select! {
-                        _ = stopping.wait_for(|stop| *stop) => {}
-                        _ = listeners => {}
-                    }
-                    // Sessions hold a permit each; they see the same signal.
-                    let all = u32::try_from(for_thread.options.max_connections).unwrap_or(u32::MAX);
-                    let _ = tokio::time::timeout(STOP, for_thread.connections.acquire_many(all)).await;
+                    let stop =
+                        async { stopping.wait_for(Option::is_some).await.map_or(None, |grace| *grace) };
+                    let grace = tokio::select! {
+                        grace = stop => grace.unwrap_or_default(),
+                        _ = listeners => Duration::ZERO,
+                    };
+                    // Sessions see the same signal. Each ends when it has nothing more to do.
+                    let _ = tokio::time::timeout(grace, for_thread.admission.empty()).await;
+                    for_thread.admission.count()
                 });
+                // What is left is dropped where it stands. Threads that write to a disk come to their end.
                 runtime.shutdown_timeout(STOP);
                 // The server may have given up waiting.
-                let _ = said.send(());
+                let _ = said.send(cut);
             })
             .map_err(StartError::Thread)?;
         Ok(Self { shared, addr, tls_addr, identity, stop, stopped: Mutex::new(stopped) })
@@ -174,10 +198,10 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.stop.send_replace(true);
+        self.stop.send_replace(Some(Duration::ZERO));
         let stopped = self.stopped.get_mut().unwrap_or_else(PoisonError::into_inner);
         // A disk that hangs must not hang the test: the thread is then left behind.
-        let _ = stopped.recv_timeout(2 * STOP + Duration::from_secs(1));
+        let _ = stopped.recv_timeout(STOP + Duration::from_secs(1));
     }
 }
 
@@ -190,46 +214,53 @@ impl fmt::Debug for Server {
     }
 }
 
-fn bind(addr: SocketAddr) -> Result<(StdListener, SocketAddr), StartError> {
+fn bind(addr: SocketAddr, runtime: &Runtime) -> Result<(TcpListener, SocketAddr), StartError> {
     let bound = || -> io::Result<_> {
-        let listener = StdListener::bind(addr)?;
-        listener.set_nonblocking(true)?;
+        // The listener belongs to the runtime that will serve it.
+        let _context = runtime.enter();
+        let socket = if addr.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // As the standard library does: a server that starts again is not kept out by the connections that it had.
+        #[cfg(unix)]
+        socket.set_reuseaddr(true)?;
+        socket.bind(addr)?;
+        let listener = socket.listen(BACKLOG)?;
         let addr = listener.local_addr()?;
         Ok((listener, addr))
     };
     bound().map_err(|source| StartError::Bind { addr, source })
 }
 
-/// Accepts connections for ever; ends only if the listener cannot be used at all.
-async fn listen(listener: StdListener, tls: bool, shared: Arc<Shared>, stopping: watch::Receiver<bool>) {
-    let Ok(listener) = TcpListener::from_std(listener) else { return };
+/// Accepts connections for ever.
+async fn listen(listener: TcpListener, tls: bool, shared: Arc<Shared>) {
     loop {
         let Ok((stream, peer)) = listener.accept().await else {
             // Out of file descriptors, most likely: it passes.
             tokio::time::sleep(Duration::from_millis(20)).await;
             continue;
         };
-        match Arc::clone(&shared.connections).try_acquire_owned() {
-            Err(_) => turn_away(stream, tls).await,
-            Ok(permit) => {
-                let (shared, mut stopping) = (Arc::clone(&shared), stopping.clone());
+        let teller = Teller::new(&shared.options.observer, &shared.sessions, peer);
+        match shared.admission.admit(peer.ip()) {
+            Err(full) => {
+                teller.turned_away(full == Full::Address);
+                turn_away(stream, tls, full).await;
+            }
+            Ok(place) => {
+                teller.tell(EventKind::Accepted { tls });
                 // Recorded here, so that sessions are in the order in which they were accepted.
                 let recorder = shared.records.begin(peer, shared.options.record);
-                tokio::spawn(async move {
-                    tokio::select! {
-                        _ = stopping.wait_for(|stop| *stop) => {}
-                        () = connection::serve(stream, tls, shared, recorder) => {}
-                    }
-                    drop(permit);
-                });
+                tokio::spawn(connection::serve(stream, tls, Arc::clone(&shared), recorder, teller, place));
             }
         }
     }
 }
 
-async fn turn_away(mut stream: TcpStream, tls: bool) {
+async fn turn_away(mut stream: TcpStream, tls: bool, full: Full) {
     if !tls {
+        let greeting: &[u8] = match full {
+            Full::Server => b"-ERR [SYS/TEMP] too many connections\r\n",
+            Full::Address => b"-ERR [SYS/TEMP] too many connections from your address\r\n",
+        };
         // It fits into an empty socket buffer: this does not wait.
-        let _ = stream.write_all(b"-ERR [SYS/TEMP] too many connections\r\n").await;
+        let _ = stream.write_all(greeting).await;
     }
 }

@@ -1,18 +1,30 @@
 //! One connection's octets: plain or TLS, written with a deadline and, if a test wants it, in small pieces.
 
+use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead as _, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConnection;
 use tokio_rustls::server::TlsStream;
 
+use crate::event::Teller;
+
 /// How much of an answer is gathered before it is written: enough that a write is cheap, little enough that a thousand
 /// sessions fit in memory.
 pub(crate) const CHUNK: usize = 64 << 10;
+
+/// What one read takes: some thousand pipelined commands, or the line of a long token as it was written.
+pub(crate) const READ: usize = 16 << 10;
+
+/// The largest allocation that a silent connection keeps for its next answer.
+const AT_REST: usize = 512;
 
 /// How long the other side is given to take the last octets, when the connection is closed anyway.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -24,6 +36,8 @@ pub(crate) struct Wire {
     segment: Option<Segment>,
     segment_pause: Duration,
     write_timeout: Duration,
+    /// Counts the octets, and tells when the connection has ended.
+    pub(crate) teller: Teller,
 }
 
 /// In which pieces an answer is written.
@@ -66,18 +80,38 @@ impl Wire {
         segment: Option<Segment>,
         segment_pause: Duration,
         write_timeout: Duration,
+        teller: Teller,
     ) -> Self {
         // Answers are gathered here, so the kernel need not wait for more. Failure costs time only.
         let _ = stream.set_nodelay(true);
-        Self { stream: Stream::Plain(stream), out: Vec::new(), segment, segment_pause, write_timeout }
+        Self { stream: Stream::Plain(stream), out: Vec::new(), segment, segment_pause, write_timeout, teller }
     }
 
-    /// Reads what has come; 0 octets: the client will send no more.
-    pub(crate) async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match &mut self.stream {
-            Stream::Plain(stream) => stream.read(buffer).await,
-            Stream::Tls(stream) => stream.read(buffer).await,
-            Stream::Gone => Ok(0),
+    /// Hands over what has come, and says how much that was; 0 octets: the client will send no more.
+    ///
+    /// The octets lie on the stack while they are handed over: thousands of connections wait here, and none of them
+    /// has a buffer for what may come.
+    pub(crate) async fn read(&mut self, mut take: impl FnMut(&[u8])) -> io::Result<usize> {
+        let read = poll_fn(|cx| {
+            let mut space = [MaybeUninit::uninit(); READ];
+            let mut buffer = ReadBuf::uninit(&mut space);
+            ready!(match &mut self.stream {
+                Stream::Plain(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
+                Stream::Tls(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
+                Stream::Gone => Poll::Ready(Ok(())),
+            })?;
+            take(buffer.filled());
+            Poll::Ready(io::Result::Ok(buffer.filled().len()))
+        })
+        .await?;
+        self.teller.received += read as u64;
+        Ok(read)
+    }
+
+    /// Gives back what the last answer took: nothing is to be written for a while.
+    pub(crate) fn rest(&mut self) {
+        if self.out.capacity() > AT_REST && self.out.is_empty() {
+            self.out = Vec::new();
         }
     }
 
@@ -150,10 +184,9 @@ impl Wire {
     /// Reads what the client still sends: a socket closed with unread input resets the connection, and the client
     /// might lose the last answer.
     pub(crate) async fn linger(&mut self) {
-        let mut buffer = [0; 4096];
         let drain = async {
             let mut left = CHUNK;
-            while let Ok(read @ 1..) = self.read(&mut buffer).await {
+            while let Ok(read @ 1..) = self.read(|_| ()).await {
                 left = left.saturating_sub(read);
                 if left == 0 {
                     return;
@@ -192,7 +225,10 @@ impl Wire {
             };
             match timeout(self.write_timeout, some).await.map_err(|_| io::ErrorKind::TimedOut)?? {
                 0 => return Err(io::ErrorKind::WriteZero.into()),
-                written => octets = octets.get(written..).unwrap_or_default(),
+                written => {
+                    self.teller.sent += written as u64;
+                    octets = octets.get(written..).unwrap_or_default();
+                }
             }
         }
         Ok(())

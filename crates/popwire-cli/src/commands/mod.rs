@@ -5,6 +5,7 @@ mod fetch;
 mod ls;
 mod probe;
 mod progress;
+mod serve;
 
 use crate::args::{Cli, Command};
 use crate::explain::Exit;
@@ -18,6 +19,7 @@ pub(crate) fn run(cli: &Cli) -> Exit {
         Command::Ls(args) => ls::run(args, &mut output),
         Command::Probe(args) => probe::run(args, &mut output),
         Command::Demo(args) => demo::run(args, &mut output),
+        Command::Serve(args) => serve::run(args, &mut output),
     };
     let exit = done.unwrap_or_else(|problem| {
         output.error(&problem);

@@ -13,6 +13,7 @@ mod fetch;
 mod ls;
 mod passwords;
 mod probe;
+mod serve;
 mod signing_in;
 mod trouble;
 mod world;

@@ -39,6 +39,12 @@ impl LineBuffer {
     /// The next whole line.
     pub(super) fn next(&mut self) -> Option<Line> {
         let rest = self.pending.get(self.start..)?;
+        if rest.is_empty() {
+            // A client that thinks costs nothing: there may be thousands.
+            self.pending = Vec::new();
+            self.start = 0;
+            return None;
+        }
         let Some(lf) = memchr(b'\n', rest) else {
             self.drop_overlong();
             return None;

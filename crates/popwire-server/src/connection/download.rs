@@ -108,6 +108,7 @@ impl Connection {
             chain.push(part, &mut self.wire.out);
             self.wire.flush_chunk().await?;
         }
+        let seen = seen.filter(|_| !self.shared.options.read_only);
         if let (Some(entry), Some(mailbox)) = (seen, &self.mailbox) {
             // A mark that cannot be stored is no reason to withhold the message.
             let _ =
@@ -123,7 +124,10 @@ struct Body {
     /// `None` while another thread reads.
     reader: Option<Box<dyn Read + Send>>,
     blocks: bool,
+    /// What was read last.
     chunk: Vec<u8>,
+    /// What one read takes.
+    room: usize,
 }
 
 impl Body {
@@ -132,15 +136,17 @@ impl Body {
         let key = entry.key.clone();
         let reader = with_store(maildrop, move |maildrop| maildrop.store().open(&key)).await?;
         let blocks = maildrop.store().blocks();
-        Ok(reader.map(|reader| Self { reader: Some(reader), blocks, chunk: Vec::new() }))
+        // Most messages are small: they get no more room than they need, and the size on the wire is enough for them.
+        let room = usize::try_from(entry.size).unwrap_or(CHUNK).clamp(512, CHUNK);
+        Ok(reader.map(|reader| Self { reader: Some(reader), blocks, chunk: Vec::new(), room }))
     }
 
     /// Fills `chunk`; `false` at the end.
     async fn read(&mut self) -> io::Result<bool> {
         let Some(mut reader) = self.reader.take() else { return Ok(false) };
-        let mut chunk = std::mem::take(&mut self.chunk);
+        let (mut chunk, room) = (std::mem::take(&mut self.chunk), self.room);
         let read = move || {
-            chunk.resize(CHUNK, 0);
+            chunk.resize(room, 0);
             let read = loop {
                 match reader.read(&mut chunk) {
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -155,6 +161,8 @@ impl Body {
         let read = if self.blocks {
             tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?
         } else {
+            // A fast reader never makes the task wait: it has to let others go first by itself.
+            tokio::task::yield_now().await;
             read()
         };
         let (reader, chunk) = read?;

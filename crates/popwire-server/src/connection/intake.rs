@@ -1,15 +1,12 @@
 //! How input is taken in: the idle timer, lines that make no sense, and what a read brought.
 
-use popwire_proto::server::{COMMAND_LINE, Fault};
+use popwire_proto::server::{COMMAND_LINE, Fault, Machine};
 use socket2::SockRef;
 use tokio::net::TcpStream;
 
-use super::{Connection, READ, Shared};
+use super::Connection;
 use crate::answer::Then;
-use crate::quirks::Pipeline;
-
-/// What a read takes where it is to show whole writes.
-const READ_WRITES: usize = 64 << 10;
+use crate::quirks::{InputQuirks, Pipeline};
 
 /// So much without a line end is too much for those who look.
 const EXCESS: usize = 64 << 10;
@@ -30,15 +27,21 @@ pub(super) struct Intake {
     unfinished: usize,
 }
 
-/// How much one read may bring.
-pub(super) fn read_size(shared: &Shared) -> usize {
-    if shared.options.quirks.input.whole_commands { READ_WRITES } else { READ }
-}
-
 /// Lets the system hold as little as it can of what the client has not taken.
 pub(super) fn shrink(stream: &TcpStream) {
     // Should the option fail, writes stall later.
     let _ = SockRef::from(stream).set_send_buffer_size(SMALL);
+}
+
+impl Intake {
+    /// Takes in what a read brought.
+    pub(super) fn take_in(&mut self, quirks: &InputQuirks, machine: &mut Machine, read: &[u8]) {
+        let (taken, cut_off) = quirks.take_in(read);
+        machine.receive(&taken);
+        self.cut_off = cut_off;
+        let line = read.iter().rev().position(|octet| *octet == b'\n');
+        self.unfinished = line.unwrap_or(self.unfinished.saturating_add(read.len()));
+    }
 }
 
 impl Connection {
@@ -47,20 +50,14 @@ impl Connection {
         self.shared.options.quirks.input.line_max.unwrap_or(COMMAND_LINE)
     }
 
-    /// Takes in what a read brought. `false` if nothing more will be taken.
-    pub(super) fn take_in(&mut self, read: usize) -> bool {
-        let quirks = &self.shared.options.quirks.input;
-        let read = self.buffer.get(..read).unwrap_or_default();
-        let (taken, cut_off) = quirks.take_in(read);
-        self.machine.receive(&taken);
-        self.intake.cut_off = cut_off;
-        let line = read.iter().rev().position(|octet| *octet == b'\n');
-        self.intake.unfinished = line.unwrap_or(self.intake.unfinished.saturating_add(read.len()));
-        if quirks.line_max.is_some() && self.intake.unfinished > EXCESS {
+    /// Whether the client has sent more without a line end than is borne. It is told so.
+    pub(super) fn is_flooded(&mut self) -> bool {
+        let watched = self.shared.options.quirks.input.line_max.is_some();
+        let flooded = watched && self.intake.unfinished > EXCESS;
+        if flooded {
             self.err(None, "Excessive amount of data sent to server.");
-            return false;
         }
-        !read.is_empty()
+        flooded
     }
 
     /// Refuses a command whose beginning was lost, after those that came before it.

@@ -112,6 +112,9 @@ impl Connection {
         }
         // On failure the lock is released before the answer goes out.
         match Mailbox::open(maildrop, lock, &self.shared.options).await {
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+                self.refuse(Some(ResponseCode::InUse), "another program has this maildrop locked");
+            }
             Err(_) => self.refuse(Some(ResponseCode::SysTemp), "the maildrop cannot be read"),
             Ok(mailbox) => {
                 let (count, octets) = mailbox.totals();

@@ -13,7 +13,7 @@ use crate::maildrop::Lock;
 use crate::options::Options;
 use crate::quirks::{Dele, Listing, One};
 use crate::store::Entry;
-use crate::{Maildrop, QuitReply};
+use crate::{EventKind, Maildrop, QuitReply};
 
 /// Messages as they were at login. The lock lives as long as this.
 pub(super) struct Mailbox {
@@ -40,6 +40,12 @@ impl Slot {
     fn new(entry: Entry) -> Self {
         Self { entry, deleted: false, gone: false, retrieved: false }
     }
+}
+
+/// What became of the marked messages.
+pub(super) struct Committed {
+    pub(super) removed: usize,
+    pub(super) failed: usize,
 }
 
 impl Mailbox {
@@ -105,20 +111,27 @@ impl Mailbox {
     }
 
     /// Releases the lock, and removes marked messages some time after.
-    fn commit_later(self, after: Duration) {
+    fn commit_later(self, after: Duration) -> Committed {
         let (maildrop, marked, lock) = self.into_marked();
+        let committed = Committed { removed: marked.len(), failed: 0 };
         drop(lock);
         tokio::spawn(async move {
             tokio::time::sleep(after).await;
             with_store(&maildrop, move |maildrop| maildrop.remove(&marked)).await
         });
+        committed
     }
 
-    /// Removes marked messages, the first `most` of them, then releases the lock. Says whether all marked messages are
-    /// gone.
-    pub(super) async fn commit(self, most: usize) -> bool {
+    /// A message by its number, if it is marked.
+    pub(super) fn marked(&self, number: u64) -> Option<&Entry> {
+        let slot = usize::try_from(number).ok().and_then(|number| self.slots.get(number.checked_sub(1)?));
+        slot.filter(|slot| slot.deleted).map(|slot| &slot.entry)
+    }
+
+    /// Removes marked messages, the first `most` of them, then releases the lock.
+    pub(super) async fn commit(self, most: usize) -> Committed {
         let (maildrop, mut marked, lock) = self.into_marked();
-        let all = marked.len() <= most;
+        let all = marked.len();
         marked.truncate(most);
         let removal = move |maildrop: &Maildrop| {
             let removed = maildrop.remove(&marked);
@@ -126,7 +139,8 @@ impl Mailbox {
             drop(lock);
             removed
         };
-        with_store(&maildrop, removal).await.unwrap_or(false) && all
+        let removed = with_store(&maildrop, removal).await.unwrap_or(0);
+        Committed { removed, failed: all - removed }
     }
 
     fn unmarked(&self) -> impl Iterator<Item = (u64, &Entry)> {
@@ -169,6 +183,10 @@ impl Connection {
     }
 
     pub(super) async fn dele(&mut self, number: u64) -> io::Result<()> {
+        if self.shared.options.read_only {
+            self.err(None, "this server removes nothing");
+            return Ok(());
+        }
         let Some(entry) = self.find(number) else { return Ok(()) };
         let dele = self.shared.options.quirks.update.dele;
         if let Some(mailbox) = &mut self.mailbox
@@ -176,7 +194,7 @@ impl Connection {
         {
             mailbox.dele = dele;
             let gone = dele == Dele::Immediate
-                && with_store(&mailbox.maildrop, move |maildrop| maildrop.remove(&[entry])).await?;
+                && with_store(&mailbox.maildrop, move |maildrop| maildrop.remove(&[entry])).await? == 1;
             if let Some(slot) = mailbox.slot(number) {
                 (slot.deleted, slot.gone) = (true, gone);
             }
@@ -219,11 +237,8 @@ impl Connection {
         if self.shared.options.quirks.update.auto_delete {
             mailbox.mark_retrieved();
         }
-        let all = match reply {
-            QuitReply::RemovedLater { after } => {
-                mailbox.commit_later(after);
-                true
-            }
+        let Committed { removed, failed } = match reply {
+            QuitReply::RemovedLater { after } => mailbox.commit_later(after),
             QuitReply::SomeNotRemoved { removed } => mailbox.commit(removed).await,
             QuitReply::CloseBeforeCommit => mailbox.commit(0).await,
             QuitReply::Normal
@@ -231,10 +246,11 @@ impl Connection {
             | QuitReply::ResetAfterCommit
             | QuitReply::AfterOneMoreLine => mailbox.commit(usize::MAX).await,
         };
+        self.wire.teller.tell(EventKind::Quit { removed, failed });
         match reply {
             QuitReply::CloseAfterCommit | QuitReply::CloseBeforeCommit => {}
             QuitReply::ResetAfterCommit => return Ok(Then::Reset),
-            _ if all => self.ok("signing off"),
+            _ if failed == 0 => self.ok("signing off"),
             _ => self.err(None, "some deleted messages not removed"),
         }
         Ok(Then::Close)

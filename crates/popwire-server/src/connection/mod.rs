@@ -6,6 +6,7 @@ mod intake;
 mod login;
 mod mailbox;
 mod sasl;
+mod telling;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,27 +18,30 @@ use popwire_proto::sasl::ChannelBinding;
 use popwire_proto::server::{Fault, Incoming, Machine, Request, State, answer};
 use popwire_proto::{ResponseCode, apop};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use self::intake::Intake;
 use self::mailbox::Mailbox;
+use crate::admission::{Admission, Place};
 use crate::answer::{Nth, Then};
+use crate::event::Teller;
 use crate::options::Options;
 use crate::record::{Recorder, Records};
-use crate::wire::Wire;
-use crate::{Answer, Direction, Maildrop};
-
-/// What one read takes: a few hundred pipelined commands.
-const READ: usize = 4096;
+use crate::wire::{READ, Wire};
+use crate::{Answer, CloseReason, Direction, Maildrop};
 
 /// What all connections of a server have in common.
 pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) records: Arc<Records>,
     pub(crate) acceptor: TlsAcceptor,
-    pub(crate) connections: Arc<Semaphore>,
+    pub(crate) admission: Arc<Admission>,
+    /// How many connections there have been.
+    pub(crate) sessions: AtomicU64,
+    /// Set when the server is to end: how long sessions may take to finish what they are at.
+    pub(crate) stopping: watch::Receiver<Option<Duration>>,
     /// How often each script's command has come, in the server's life.
     pub(crate) occurrences: Vec<AtomicU64>,
     /// How many logins have had the right credentials.
@@ -47,23 +51,37 @@ pub(crate) struct Shared {
     /// How many APOP timestamps have been given out.
     pub(crate) timestamps: AtomicU64,
     /// `tls-server-end-point` of the server's certificate.
-    pub(crate) end_point: ChannelBinding,
+    pub(crate) end_point: Option<ChannelBinding>,
     /// Certificates that were given to clients, in DER, and for which user.
     pub(crate) clients: Mutex<BTreeMap<Vec<u8>, Vec<u8>>>,
 }
 
+impl Shared {
+    /// Waits until the server is to end.
+    async fn stopped(&self) {
+        // An error means that the server is gone altogether.
+        let _ = self.stopping.clone().wait_for(Option::is_some).await;
+    }
+}
+
 /// Serves a client until the connection ends. May be dropped at any time: the lock is then released, and nothing that
 /// is not being removed already will be.
-pub(crate) async fn serve(stream: TcpStream, tls: bool, shared: Arc<Shared>, recorder: Recorder) {
+pub(crate) async fn serve(
+    stream: TcpStream,
+    tls: bool,
+    shared: Arc<Shared>,
+    recorder: Recorder,
+    teller: Teller,
+    place: Place,
+) {
     let timing = &shared.options.timing;
     if shared.options.quirks.input.small_send_buffer {
         intake::shrink(&stream);
     }
-    let wire = Wire::new(stream, shared.options.segment, timing.segment_pause, timing.write);
+    let wire = Wire::new(stream, shared.options.segment, timing.segment_pause, timing.write, teller);
     let occurrences = vec![0; shared.options.scripts.len()];
     let mut connection = Connection {
         wire,
-        buffer: vec![0; intake::read_size(&shared)],
         machine: Machine::new(),
         intake: Intake::default(),
         mailbox: None,
@@ -76,19 +94,31 @@ pub(crate) async fn serve(stream: TcpStream, tls: bool, shared: Arc<Shared>, rec
         failed_logins: 0,
         is_other_host: shared.options.quirks.capabilities.alternates
             && shared.connection_count.fetch_add(1, Ordering::Relaxed) % 2 == 1,
+        refusal: Vec::new(),
+        claimed: None,
+        why: None,
         recorder,
         shared,
     };
-    // However it ended, there is nobody to tell: the client is gone, or is to be left.
-    let then = connection.converse(tls).await.unwrap_or(Then::Cut);
+    // However it ended, there is nobody to answer: the client is gone, or is to be left.
+    let then = match connection.converse(tls).await {
+        Ok(then) => then,
+        Err(error) => {
+            connection.ends_because(match error.kind() {
+                io::ErrorKind::TimedOut => CloseReason::Stalled,
+                _ => CloseReason::Broken,
+            });
+            Then::Cut
+        }
+    };
+    connection.ends_because(CloseReason::Server);
     connection.end(then).await;
+    drop(place);
 }
 
 /// The order of the fields is the order in which they are dropped: the lock goes before the recording ends.
 struct Connection {
     wire: Wire,
-    /// What the last read brought.
-    buffer: Vec<u8>,
     machine: Machine,
     intake: Intake,
     /// The maildrop, once logged in.
@@ -109,6 +139,12 @@ struct Connection {
     failed_logins: u32,
     /// Whether this is the second of the hosts that answer by turns.
     is_other_host: bool,
+    /// The last answer's first line, if it was `-ERR`.
+    refusal: Vec<u8>,
+    /// Whom the client last said to be.
+    claimed: Option<Vec<u8>>,
+    /// Why it ends, once that is known.
+    why: Option<CloseReason>,
     recorder: Recorder,
     shared: Arc<Shared>,
 }
@@ -126,7 +162,12 @@ impl Connection {
                 return Ok(then);
             }
             if let Some(incoming) = self.machine.next_command() {
-                then = self.answer(incoming).await?;
+                let noted = self.note(&incoming);
+                // On the heap while it lasts: a connection that waits need not have the room for the longest answer.
+                then = Box::pin(self.answer(incoming)).await?;
+                if let Some(noted) = noted {
+                    self.tell(noted, then);
+                }
                 self.answered();
                 self.wire.flush_chunk().await?;
                 continue;
@@ -141,12 +182,35 @@ impl Connection {
     async fn hear(&mut self) -> io::Result<bool> {
         self.refuse_piece();
         self.wire.flush().await?;
-        let read = timeout(self.patience(), self.wire.read(&mut self.buffer)).await;
-        let Ok(read) = read else {
-            self.autologout();
-            return Ok(false);
+        self.wire.rest();
+        let patience = self.patience();
+        let Self { wire, machine, intake, shared, .. } = self;
+        let read = wire.read(|octets| intake.take_in(&shared.options.quirks.input, machine, octets));
+        let why = tokio::select! {
+            read = timeout(patience, read) => match read {
+                Ok(Ok(read @ 1..)) => {
+                    if read == READ {
+                        // There is more, and it will not have to be waited for: others go first.
+                        tokio::task::yield_now().await;
+                    }
+                    return Ok(!self.is_flooded());
+                }
+                Ok(Ok(0)) => CloseReason::Client,
+                Ok(Err(error)) => return Err(error),
+                Err(_) => {
+                    self.autologout();
+                    CloseReason::Idle
+                }
+            },
+            () = shared.stopped() => CloseReason::Stopped,
         };
-        Ok(self.take_in(read?))
+        self.ends_because(why);
+        Ok(false)
+    }
+
+    /// Why the connection is about to end. The first reason counts.
+    fn ends_because(&mut self, why: CloseReason) {
+        self.why.get_or_insert(why);
     }
 
     /// After the last answer.
@@ -170,9 +234,14 @@ impl Connection {
             Then::Cut => self.wire.cut(),
             Then::Reset => self.wire.reset(),
         }
-        let Self { mut wire, recorder, .. } = self;
+        let Self { mut wire, why, recorder, shared, .. } = self;
+        wire.teller.closed(why.unwrap_or(CloseReason::Server));
         drop(recorder);
-        wire.linger().await;
+        tokio::select! {
+            () = wire.linger() => {}
+            // The server's end does not wait for clients.
+            () = shared.stopped() => {}
+        }
     }
 
     async fn greet(&mut self) -> io::Result<Then> {
@@ -319,9 +388,15 @@ impl Connection {
     }
 
     async fn start_tls(&mut self) -> io::Result<()> {
-        self.wire.start_tls(&self.shared.acceptor, self.shared.options.timing.handshake).await?;
+        // Boxed for the sake of connections that wait, as answers are.
+        let handshake = self.wire.start_tls(&self.shared.acceptor, self.shared.options.timing.handshake);
+        if let Err(error) = Box::pin(handshake).await {
+            self.ends_because(CloseReason::Handshake);
+            return Err(error);
+        }
         let wants_sni = self.shared.options.quirks.transport.wants_sni;
         if wants_sni && self.wire.tls().is_some_and(|tls| tls.server_name().is_none()) {
+            self.ends_because(CloseReason::Handshake);
             return Err(io::ErrorKind::PermissionDenied.into());
         }
         let smuggled = self.machine.take_input();
@@ -331,10 +406,12 @@ impl Connection {
             self.machine.receive(&smuggled);
         }
         self.utf8 = false;
+        self.tell_tls();
         Ok(())
     }
 
     async fn quit(&mut self) -> io::Result<Then> {
+        self.ends_because(CloseReason::Quit);
         if self.machine.quit() == State::Update {
             return self.update().await;
         }
@@ -344,9 +421,8 @@ impl Connection {
 
     /// Waits until the client goes away, or the idle timer runs out.
     async fn hang(&mut self) {
-        let mut buffer = [0; READ];
         let idle = self.shared.options.timing.idle;
-        while let Ok(Ok(1..)) = timeout(idle, self.wire.read(&mut buffer)).await {}
+        while let Ok(Ok(1..)) = timeout(idle, self.wire.read(|_| ())).await {}
     }
 
     /// Says `+OK text`, where the text is for people.
@@ -402,9 +478,13 @@ impl Connection {
 
     /// Records the first line of what has been written since `start`, before the client can see it: a test that has
     /// the answer finds it recorded.
-    fn record_answer(&self, start: usize) {
+    fn record_answer(&mut self, start: usize) {
         let written = self.wire.out.get(start..).unwrap_or_default();
         if let Some(line) = written.split_inclusive(|octet| *octet == b'\n').next() {
+            self.refusal.clear();
+            if line.starts_with(b"-") {
+                self.refusal.extend_from_slice(line);
+            }
             self.recorder.line(Direction::Server, line, self.machine.state(), self.machine.is_tls());
         }
     }

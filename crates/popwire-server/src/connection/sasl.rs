@@ -152,6 +152,7 @@ impl Connection {
     async fn conclude(&mut self, end: Step) -> io::Result<Then> {
         let then = match end {
             Step::Enter(user) => {
+                self.claimed = Some(user.clone());
                 let maildrop = self.shared.account(&user).map(|account| account.maildrop.clone());
                 self.enter(maildrop).await?
             }
@@ -263,7 +264,7 @@ impl Connection {
             Mechanism::Gssapi => {
                 cfg!(feature = "gssapi") || self.shared.options.sasl.quirks.midway == Some(mechanism)
             }
-            _ => !mechanism.binds_channel() || self.machine.is_tls(),
+            _ => !mechanism.binds_channel() || !self.bindings().is_empty(),
         }
     }
 
@@ -284,7 +285,7 @@ impl Connection {
     /// The channel bindings of the session.
     fn bindings(&self) -> Vec<ChannelBinding> {
         let Some(tls) = self.wire.tls() else { return Vec::new() };
-        let mut bindings = vec![self.shared.end_point.clone()];
+        let mut bindings = Vec::from_iter(self.shared.end_point.clone());
         // RFC 9266 section 4.2: only from TLS 1.3 on is it unique without further conditions.
         if tls.protocol_version() == Some(ProtocolVersion::TLSv1_3)
             && let Ok(data) = tls.export_keying_material(vec![0; 32], b"EXPORTER-Channel-Binding", Some(&[]))

@@ -2,6 +2,8 @@
 
 mod content;
 mod maildir;
+#[cfg(unix)]
+mod mbox;
 mod memory;
 
 use std::ffi::OsString;
@@ -9,6 +11,8 @@ use std::io::{self, Read};
 
 pub use content::{Content, Message};
 pub use maildir::Maildir;
+#[cfg(unix)]
+pub use mbox::Mbox;
 pub use memory::Memory;
 pub use popwire_proto::stuff::LineEnds;
 
@@ -35,7 +39,8 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Whatever keeps the store from being read; the login is then refused with `[SYS/TEMP]`.
+    /// `ResourceBusy` if another program has it locked; the login is then refused with `[IN-USE]`. Whatever else keeps it
+    /// from being read; the login is then refused with `[SYS/TEMP]`.
     fn list(&self, ends: LineEnds) -> io::Result<Vec<Entry>>;
 
     /// The octets of a message as they are stored.
@@ -51,6 +56,16 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// Whatever kept it from being removed; QUIT is then answered `-ERR` (RFC 1939 section 6).
     fn remove(&self, key: &Key) -> io::Result<()>;
+
+    /// Removes messages for good, and says of each, in the same order, what became of it. A store that has to write
+    /// itself anew to remove one message does better here than one by one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Store::remove`], for each message its own.
+    fn remove_all(&self, keys: &[&Key]) -> Vec<io::Result<()>> {
+        keys.iter().map(|key| self.remove(key)).collect()
+    }
 
     /// Remembers that a client has retrieved the message.
     ///
