@@ -25,6 +25,7 @@ pub struct Answer {
 pub(crate) enum Then {
     Continue,
     Close,
+    HalfClose,
     Cut,
     Reset,
     Hang,
@@ -58,6 +59,14 @@ impl Answer {
     #[must_use]
     pub fn then_close(mut self) -> Self {
         self.then = Then::Close;
+        self
+    }
+
+    /// Then closes the server's side of the connection, with TLS's close_notify, and goes on reading until the client goes
+    /// away or the idle timer runs out.
+    #[must_use]
+    pub fn then_half_close(mut self) -> Self {
+        self.then = Then::HalfClose;
         self
     }
 

@@ -36,6 +36,8 @@ pub enum Certificate {
     Expired,
     /// As [`Certificate::Good`], but signed by a CA that the client does not know.
     UnknownCa,
+    /// As [`Certificate::Good`], but signed by its own key.
+    SelfSigned,
 }
 
 /// A certificate that the caller has, in PEM.
@@ -158,7 +160,11 @@ fn make_leaf(
         _ => trusted,
     };
     let key = KeyPair::generate()?;
-    let leaf = leaf(certificate)?.signed_by(&key, signer)?;
+    let params = leaf(certificate)?;
+    let leaf = match certificate {
+        Certificate::SelfSigned => params.self_signed(&key)?,
+        _ => params.signed_by(&key, signer)?,
+    };
     let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
     Ok(Shown { chain: vec![leaf.der().clone()], key, made: true })
 }

@@ -266,6 +266,11 @@ impl Teller {
         }
     }
 
+    /// Which connection of the server's life it is, counted from 1.
+    pub(crate) fn session(&self) -> u64 {
+        self.session
+    }
+
     /// Whether anybody hears it: what costs time to find out need not be found out for nobody.
     pub(crate) fn is_heard(&self) -> bool {
         self.observer.0.is_some()

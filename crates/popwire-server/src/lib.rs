@@ -11,6 +11,10 @@
 //! its own sessions; other programs are kept out of an mbox while it is read and rewritten, and need not be kept out of a
 //! Maildir.
 //!
+//! What goes wrong on the way is planned by [`Fault`]s, by hand or from a number ([`FaultPlan::from_seed`]). A recorded
+//! session, or a trace of a client, plays again as a [`Transcript`]. With the feature `scenario`, a file in TOML says all
+//! of this (`Scenario`).
+//!
 //! # A session
 //!
 //! ```text
@@ -71,13 +75,17 @@ mod connection;
 mod edit;
 mod error;
 mod event;
+mod fault;
 mod maildrop;
 mod options;
 mod personality;
 mod quirks;
 mod record;
+#[cfg(feature = "scenario")]
+mod scenario;
 mod server;
 pub mod store;
+mod transcript;
 mod wire;
 
 pub use answer::Answer;
@@ -85,13 +93,17 @@ pub use builder::Builder;
 pub use certificate::Certificate;
 pub use error::StartError;
 pub use event::{CloseReason, Event, EventKind};
+pub use fault::{Effect, Fault, FaultError, FaultPlan, Place, Point};
 pub use maildrop::{Lock, Maildrop};
 pub use options::QuitReply;
 pub use personality::{Personality, PersonalityError};
 pub use popwire_proto::sasl::Mechanism;
-pub use popwire_proto::sasl::server::Fault;
+pub use popwire_proto::sasl::server::Fault as SaslFault;
 pub use popwire_proto::server::State;
 pub use quirks::{Knob, QuirkError};
-pub use record::{Direction, Line, Session};
+pub use record::{Direction, Line, Rest, Session};
+#[cfg(feature = "scenario")]
+pub use scenario::{Scenario, ScenarioError};
 pub use server::Server;
 pub use store::{Content, Message};
+pub use transcript::{Transcript, TranscriptError};

@@ -16,7 +16,7 @@ use crate::event::Observer;
 use crate::personality::Texts;
 use crate::quirks::Quirks;
 use crate::wire::Segment;
-use crate::{Answer, Certificate, Maildrop};
+use crate::{Answer, Certificate, FaultPlan, Maildrop, Transcript};
 
 /// What a [`Builder`](crate::Builder) collects.
 #[derive(Clone, Debug)]
@@ -43,6 +43,9 @@ pub(crate) struct Options {
     pub(crate) scripts: Vec<(String, Answer)>,
     pub(crate) quirks: Quirks,
     pub(crate) texts: Texts,
+    pub(crate) faults: FaultPlan,
+    /// What is played in place of POP3.
+    pub(crate) transcript: Option<Transcript>,
     pub(crate) max_connections: usize,
     pub(crate) max_connections_per_address: Option<usize>,
     pub(crate) read_only: bool,
@@ -215,6 +218,8 @@ impl Default for Options {
             scripts: Vec::new(),
             quirks: Quirks::default(),
             texts: Texts::default(),
+            faults: FaultPlan::default(),
+            transcript: None,
             // Far below the usual limit of 1024 open files, far above what a test opens.
             max_connections: 500,
             max_connections_per_address: None,

@@ -7,9 +7,14 @@ use std::time::{Duration, Instant};
 
 use popwire_proto::server::State;
 
+use crate::transcript::write_line;
+
 /// Most lines that are kept of one connection: a session that downloads and deletes 10^5 messages fits, with its
 /// answers, and a client that goes mad does not take all memory.
 const MOST_LINES: usize = 500_000;
+
+/// Most octets that are kept of what follows the status lines of one connection: the listings of 10^5 messages fit.
+const MOST_REST: usize = 16 << 20;
 
 /// A connection as it was recorded. Passwords are in it: a test has to see the exact octets.
 #[derive(Clone, Debug)]
@@ -17,11 +22,13 @@ const MOST_LINES: usize = 500_000;
 pub struct Session {
     /// The client's address.
     pub peer: SocketAddr,
-    /// Every line that the client sent, and the first line of every answer, in order. The recording stops at 500,000
+    /// Every line that the client sent, and the first line of every answer with what followed it, in order. The recording stops at 500,000
     /// lines.
     pub lines: Vec<Line>,
     /// Whether the connection has ended. The lock is free and deletions are done by then.
     pub closed: bool,
+    /// How many octets there are in [`Rest::Lines`].
+    kept: usize,
 }
 
 /// A line of a [`Session`].
@@ -36,6 +43,21 @@ pub struct Line {
     pub state: State,
     /// Whether it went over TLS.
     pub tls: bool,
+    /// What followed, if it is the first line of an answer with several.
+    pub rest: Rest,
+}
+
+/// What followed a status line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Rest {
+    /// Nothing, or nothing yet.
+    #[default]
+    None,
+    /// These octets, terminator included. Beyond 16 MiB in a session nothing is kept.
+    Lines(Vec<u8>),
+    /// A message of so many octets, which went out whole. Its contents are not kept.
+    Message(u64),
 }
 
 /// Who sent a line.
@@ -78,18 +100,39 @@ impl Line {
     }
 }
 
-/// The whole conversation: `C:` and `S:` lines.
+/// The whole conversation: `C:` and `S:` lines, as a [`Transcript`](crate::Transcript) has them. Messages are in it by
+/// their sizes only. How the connection ended is not in it.
 impl fmt::Display for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.lines.iter().try_for_each(|line| writeln!(f, "{line}"))
+        for line in &self.lines {
+            writeln!(f, "{line}")?;
+            match &line.rest {
+                Rest::None => {}
+                Rest::Lines(octets) => {
+                    for line in octets.split_inclusive(|octet| *octet == b'\n') {
+                        f.write_str("S: ")?;
+                        write_line(f, line)?;
+                        writeln!(f)?;
+                    }
+                }
+                Rest::Message(octets) => writeln!(f, "S: ({octets} octets of the message)")?,
+            }
+        }
+        Ok(())
     }
 }
 
-/// `C: NOOP` or `S: +OK`.
+/// `C: NOOP` or `S: +OK`, with escapes for octets that are no text, and a backslash at the end of a server's line that
+/// does not end in CRLF.
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let who = if self.direction == Direction::Client { 'C' } else { 'S' };
-        write!(f, "{who}: {}", self.text())
+        if self.direction == Direction::Server {
+            f.write_str("S: ")?;
+            return write_line(f, &self.octets);
+        }
+        f.write_str("C: ")?;
+        let content = self.octets.strip_suffix(b"\n").unwrap_or(&self.octets);
+        write_line(f, &[content.strip_suffix(b"\r").unwrap_or(content), b"\r\n"].concat())
     }
 }
 
@@ -105,7 +148,7 @@ impl Records {
     pub(crate) fn begin(self: &Arc<Self>, peer: SocketAddr, record: bool) -> Recorder {
         let index = record.then(|| {
             let mut sessions = self.sessions();
-            sessions.push(Session { peer, lines: Vec::new(), closed: false });
+            sessions.push(Session { peer, lines: Vec::new(), closed: false, kept: 0 });
             self.changed.notify_all();
             sessions.len() - 1
         });
@@ -156,8 +199,41 @@ impl Recorder {
         if let Some(session) = sessions.get_mut(index)
             && session.lines.len() < MOST_LINES
         {
-            session.lines.push(Line { direction, octets: octets.to_vec(), state, tls });
+            session.lines.push(Line { direction, octets: octets.to_vec(), state, tls, rest: Rest::None });
             self.records.changed.notify_all();
+        }
+    }
+}
+
+/// What follows status lines.
+impl Recorder {
+    /// More of the answer whose first line was recorded last.
+    pub(crate) fn more(&self, octets: &[u8]) {
+        let Some(index) = self.index.filter(|_| !octets.is_empty()) else { return };
+        let mut sessions = self.records.sessions();
+        let Some(session) = sessions.get_mut(index) else { return };
+        if session.kept + octets.len() > MOST_REST || session.lines.len() >= MOST_LINES {
+            return;
+        }
+        let Some(line) = session.lines.last_mut().filter(|line| line.direction == Direction::Server) else {
+            return;
+        };
+        session.kept += octets.len();
+        match &mut line.rest {
+            Rest::Lines(lines) => lines.extend_from_slice(octets),
+            rest => *rest = Rest::Lines(octets.to_vec()),
+        }
+    }
+
+    /// A message has followed the line that was recorded last.
+    pub(crate) fn message(&self, octets: u64) {
+        let Some(index) = self.index else { return };
+        let mut sessions = self.records.sessions();
+        let Some(session) = sessions.get_mut(index).filter(|session| session.lines.len() < MOST_LINES) else {
+            return;
+        };
+        if let Some(line) = session.lines.last_mut().filter(|line| line.direction == Direction::Server) {
+            line.rest = Rest::Message(octets);
         }
     }
 }

@@ -156,7 +156,6 @@ impl Server {
             records: Arc::new(Records::default()),
             occurrences: options.scripts.iter().map(|_| AtomicU64::new(0)).collect(),
             right_logins: AtomicU64::new(0),
-            connection_count: AtomicU64::new(0),
             timestamps: AtomicU64::new(0),
             end_point: identity.end_point(),
             clients: Mutex::new(BTreeMap::new()),

@@ -14,7 +14,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConnection;
 use tokio_rustls::server::TlsStream;
 
+use crate::answer::Then;
 use crate::event::Teller;
+use crate::fault::{Pace, Raw, Sabotage, Step};
 
 /// How much of an answer is gathered before it is written: enough that a write is cheap, little enough that a thousand
 /// sessions fit in memory.
@@ -38,6 +40,9 @@ pub(crate) struct Wire {
     write_timeout: Duration,
     /// Counts the octets, and tells when the connection has ended.
     pub(crate) teller: Teller,
+    sabotage: Option<Box<Sabotage>>,
+    /// How a fault above TLS ended the conversation.
+    ending: Option<Then>,
 }
 
 /// In which pieces an answer is written.
@@ -69,7 +74,7 @@ impl Segment {
 
 enum Stream {
     Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<Raw>>),
     /// A handshake failed, or the connection was dropped.
     Gone,
 }
@@ -84,7 +89,46 @@ impl Wire {
     ) -> Self {
         // Answers are gathered here, so the kernel need not wait for more. Failure costs time only.
         let _ = stream.set_nodelay(true);
-        Self { stream: Stream::Plain(stream), out: Vec::new(), segment, segment_pause, write_timeout, teller }
+        Self {
+            stream: Stream::Plain(stream),
+            out: Vec::new(),
+            segment,
+            segment_pause,
+            write_timeout,
+            sabotage: None,
+            ending: None,
+            teller,
+        }
+    }
+
+    /// Lets things go wrong.
+    pub(crate) fn sabotage(&mut self, sabotage: Option<Box<Sabotage>>) {
+        self.sabotage = sabotage;
+    }
+
+    /// How a fault ended the conversation, if one did. Whatever was to be sent or read then gave an error.
+    pub(crate) fn ending(&self) -> Option<Then> {
+        match &self.stream {
+            Stream::Tls(stream) => self.ending.or(stream.get_ref().0.ending()),
+            Stream::Plain(_) | Stream::Gone => self.ending,
+        }
+    }
+
+    /// A command has come, or the greeting is due; nothing has been done about it. `true`: it is to be refused.
+    pub(crate) async fn begin_answer(&mut self, keyword: &str) -> io::Result<bool> {
+        let Some(sabotage) = &mut self.sabotage else { return Ok(false) };
+        let (steps, refuse) = sabotage.begin(keyword);
+        self.perform(steps).await?;
+        Ok(refuse)
+    }
+
+    /// The answer is in `out`, or sent. With faults about, answers to pipelined commands do not wait for each other.
+    pub(crate) async fn end_answer(&mut self) -> io::Result<()> {
+        if self.sabotage.is_some() {
+            self.flush().await?;
+        }
+        let steps = self.sabotage.as_mut().map(|sabotage| sabotage.finish()).unwrap_or_default();
+        self.perform(steps).await
     }
 
     /// Hands over what has come, and says how much that was; 0 octets: the client will send no more.
@@ -123,28 +167,58 @@ impl Wire {
     /// Writes all of `out`, waiting for the client as long as it takes some of it within the write timeout.
     pub(crate) async fn flush(&mut self) -> io::Result<()> {
         let out = std::mem::take(&mut self.out);
-        match self.segment {
-            None => self.write(&out).await?,
-            Some(mut segment) => {
-                let mut rest = out.as_slice();
-                while !rest.is_empty() {
-                    let (piece, tail) = rest.split_at(segment.next().min(rest.len()));
-                    rest = tail;
-                    self.write(piece).await?;
-                    self.flush_stream().await?;
-                    match self.segment_pause {
-                        Duration::ZERO => tokio::task::yield_now().await,
-                        pause => tokio::time::sleep(pause).await,
-                    }
-                }
-                self.segment = Some(segment);
+        match &mut self.sabotage {
+            None => self.write_flushed(&out, None).await?,
+            Some(sabotage) => {
+                let steps = sabotage.shape(&out);
+                self.perform(steps).await?;
             }
         }
-        self.flush_stream().await?;
         // The allocation is kept, unless one long answer made it large.
         if out.capacity() <= 4 * CHUNK {
             self.out = out;
             self.out.clear();
+        }
+        Ok(())
+    }
+
+    async fn perform(&mut self, steps: Vec<Step>) -> io::Result<()> {
+        for step in steps {
+            match step {
+                Step::Send { octets, pace } => self.write_flushed(&octets, pace).await?,
+                Step::Pause(time) => tokio::time::sleep(time).await,
+                Step::End(then) => {
+                    self.ending = Some(then);
+                    return Err(io::ErrorKind::ConnectionAborted.into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// In the pieces of a fault, or in those that all answers have.
+    async fn write_flushed(&mut self, octets: &[u8], pace: Option<Pace>) -> io::Result<()> {
+        let (segment, pause) = match pace {
+            Some(pace) => (Some(Segment::Octets(pace.octets)), pace.pause),
+            None => (self.segment, self.segment_pause),
+        };
+        let Some(mut segment) = segment else {
+            self.write(octets).await?;
+            return self.flush_stream().await;
+        };
+        let mut rest = octets;
+        while !rest.is_empty() {
+            let (piece, tail) = rest.split_at(segment.next().clamp(1, rest.len()));
+            rest = tail;
+            self.write(piece).await?;
+            self.flush_stream().await?;
+            match pause {
+                Duration::ZERO => tokio::task::yield_now().await,
+                pause => tokio::time::sleep(pause).await,
+            }
+        }
+        if pace.is_none() {
+            self.segment = Some(segment);
         }
         Ok(())
     }
@@ -154,9 +228,23 @@ impl Wire {
         let Stream::Plain(stream) = std::mem::replace(&mut self.stream, Stream::Gone) else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
-        let stream = timeout(limit, acceptor.accept(stream)).await.map_err(|_| io::ErrorKind::TimedOut)??;
-        self.stream = Stream::Tls(Box::new(stream));
-        Ok(())
+        let raw = Raw::new(stream, self.sabotage.as_deref());
+        let accepted = timeout(limit, acceptor.accept(raw).into_fallible()).await;
+        match accepted.map_err(|_| io::ErrorKind::TimedOut)? {
+            Ok(mut stream) => {
+                stream.get_mut().0.handshake_done();
+                self.stream = Stream::Tls(Box::new(stream));
+                Ok(())
+            }
+            Err((error, raw)) => {
+                self.ending = raw.ending();
+                // A fault may have more to do to the connection; otherwise it is over.
+                if self.ending.is_some() {
+                    self.stream = Stream::Plain(raw.into_tcp());
+                }
+                Err(error)
+            }
+        }
     }
 
     /// The TLS session, if there is one.
@@ -206,7 +294,7 @@ impl Wire {
     pub(crate) fn reset(&mut self) {
         let stream = match &self.stream {
             Stream::Plain(stream) => Some(stream),
-            Stream::Tls(stream) => Some(stream.get_ref().0),
+            Stream::Tls(stream) => Some(stream.get_ref().0.tcp()),
             Stream::Gone => None,
         };
         // Should the option fail, the connection is cut all the same.

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use popwire_server::{Answer, Builder, Fault, Mechanism};
+use popwire_server::{Answer, Builder, Mechanism, SaslFault};
 
 use crate::world::{PASSWORD, Run, World, run, world_with};
 
@@ -340,9 +340,13 @@ fn combinations_that_make_no_sense() {
 
 #[test]
 fn a_server_that_does_not_know_the_password_is_not_the_server() {
-    for fault in
-        [Fault::ForgedProof, Fault::MissingProof, Fault::ShortNonce, Fault::OkEarly, Fault::Iterations(1)]
-    {
+    for fault in [
+        SaslFault::ForgedProof,
+        SaslFault::MissingProof,
+        SaslFault::ShortNonce,
+        SaslFault::OkEarly,
+        SaslFault::Iterations(1),
+    ] {
         let world = world_with(|server| everything(server).sasl_fault(fault.clone()));
         for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"] {
             let run = ls(&world, &format!("-vv --auth {mechanism}"));

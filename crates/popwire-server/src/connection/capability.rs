@@ -12,10 +12,12 @@ impl Connection {
             return self.err(None, "unknown command");
         }
         self.ok("capabilities follow");
+        let start = self.wire.out.len();
         for line in self.capabilities() {
             answer::line(&mut self.wire.out, &line);
         }
         answer::end(&mut self.wire.out);
+        self.record_rest(start);
     }
 
     /// Whether CAPA lists this tag now.
@@ -92,10 +94,12 @@ impl Connection {
         let Some((default, _)) = languages.first() else { return self.err(None, "unknown command") };
         let Some(tag) = tag else {
             self.ok("languages follow");
+            let start = self.wire.out.len();
             for (tag, description) in languages {
                 answer::line(&mut self.wire.out, format!("{tag} {description}").as_bytes());
             }
-            return answer::end(&mut self.wire.out);
+            answer::end(&mut self.wire.out);
+            return self.record_rest(start);
         };
         // `*` is the server's own choice.
         let wanted = if tag == b"*" { default.as_bytes() } else { tag };

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use popwire_proto::ResponseCode;
-use popwire_proto::stuff::{LineEnds, TopCutter};
+use popwire_proto::stuff::{LineEnds, TopCutter, WireSize};
 use tokio::time::sleep;
 
 use super::{Connection, with_store};
@@ -94,6 +94,9 @@ impl Connection {
         mut chain: Chain,
         seen: Option<Entry>,
     ) -> io::Result<Then> {
+        // What a recording says of the size; the whole message's is known.
+        let mut size = cutter.is_some().then(|| WireSize::new(self.shared.options.line_ends));
+        let whole = seen.as_ref().map_or(0, |entry| entry.size);
         while !cutter.as_ref().is_some_and(TopCutter::is_done) {
             match body.read().await {
                 Ok(true) => {}
@@ -105,6 +108,9 @@ impl Connection {
                 Some(cutter) => cutter.take(&body.chunk),
                 None => &body.chunk,
             };
+            if let Some(size) = &mut size {
+                size.push(part);
+            }
             chain.push(part, &mut self.wire.out);
             self.wire.flush_chunk().await?;
         }
@@ -114,6 +120,7 @@ impl Connection {
             let _ =
                 with_store(&mailbox.maildrop, move |maildrop| maildrop.store().mark_seen(&entry.key)).await;
         }
+        self.recorder.message(size.map_or(whole, WireSize::finish));
         chain.finish(&mut self.wire.out);
         Ok(Then::Continue)
     }

@@ -275,7 +275,7 @@ impl Connection {
             return Ok(Then::Continue);
         }
         self.ok(format!("{count} messages ({octets} octets)"));
-        let Self { mailbox, wire, .. } = self;
+        let Self { mailbox, wire, recorder, .. } = self;
         let newest = mailbox.as_ref().map(|mailbox| mailbox.slots.len() as u64);
         let mut lines = 0;
         for (number, entry) in mailbox.iter().flat_map(Mailbox::unmarked) {
@@ -286,20 +286,26 @@ impl Connection {
             if listing == Listing::Scan && quirks.view.newest_unlisted && Some(number) == newest {
                 continue;
             }
+            let start = wire.out.len();
             match listing {
                 Listing::Scan => {
                     quirks.listing.line(listing, number, entry.size.to_string().as_bytes(), &mut wire.out);
                 }
                 Listing::UniqueIds => quirks.listing.line(listing, number, &entry.unique_id, &mut wire.out),
             }
+            recorder.more(wire.out.get(start..).unwrap_or_default());
             wire.flush_chunk().await?;
         }
         for extra in 1..=quirks.listing.flood(listing) {
+            let start = wire.out.len();
             let unique_id = format!("flood-{extra}");
             quirks.listing.line(listing, count + extra, unique_id.as_bytes(), &mut wire.out);
+            recorder.more(wire.out.get(start..).unwrap_or_default());
             wire.flush_chunk().await?;
         }
+        let start = self.wire.out.len();
         answer::end(&mut self.wire.out);
+        self.record_rest(start);
         Ok(Then::Continue)
     }
 }

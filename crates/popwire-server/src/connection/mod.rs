@@ -5,6 +5,7 @@ mod download;
 mod intake;
 mod login;
 mod mailbox;
+mod replay;
 mod sasl;
 mod telling;
 
@@ -46,8 +47,6 @@ pub(crate) struct Shared {
     pub(crate) occurrences: Vec<AtomicU64>,
     /// How many logins have had the right credentials.
     pub(crate) right_logins: AtomicU64,
-    /// How many connections there have been, if that matters.
-    pub(crate) connection_count: AtomicU64,
     /// How many APOP timestamps have been given out.
     pub(crate) timestamps: AtomicU64,
     /// `tls-server-end-point` of the server's certificate.
@@ -78,7 +77,9 @@ pub(crate) async fn serve(
     if shared.options.quirks.input.small_send_buffer {
         intake::shrink(&stream);
     }
-    let wire = Wire::new(stream, shared.options.segment, timing.segment_pause, timing.write, teller);
+    let number = teller.session();
+    let mut wire = Wire::new(stream, shared.options.segment, timing.segment_pause, timing.write, teller);
+    wire.sabotage(shared.options.faults.sabotage(number));
     let occurrences = vec![0; shared.options.scripts.len()];
     let mut connection = Connection {
         wire,
@@ -92,23 +93,26 @@ pub(crate) async fn serve(
         occurrences,
         since: Instant::now(),
         failed_logins: 0,
-        is_other_host: shared.options.quirks.capabilities.alternates
-            && shared.connection_count.fetch_add(1, Ordering::Relaxed) % 2 == 1,
+        is_other_host: shared.options.quirks.capabilities.alternates && number.is_multiple_of(2),
         refusal: Vec::new(),
         claimed: None,
         why: None,
         recorder,
         shared,
     };
+    let end = match connection.shared.options.transcript.clone() {
+        None => connection.converse(tls).await,
+        Some(transcript) => connection.replay(tls, &transcript).await,
+    };
     // However it ended, there is nobody to answer: the client is gone, or is to be left.
-    let then = match connection.converse(tls).await {
+    let then = match end {
         Ok(then) => then,
         Err(error) => {
             connection.ends_because(match error.kind() {
                 io::ErrorKind::TimedOut => CloseReason::Stalled,
                 _ => CloseReason::Broken,
             });
-            Then::Cut
+            connection.wire.ending().unwrap_or(Then::Cut)
         }
     };
     connection.ends_because(CloseReason::Server);
@@ -155,7 +159,9 @@ impl Connection {
         if tls {
             self.start_tls().await?;
         }
+        self.wire.begin_answer("GREETING").await?;
         let mut then = self.greet().await?;
+        self.wire.end_answer().await?;
         loop {
             if then != Then::Continue {
                 self.wire.flush().await?;
@@ -169,6 +175,7 @@ impl Connection {
                     self.tell(noted, then);
                 }
                 self.answered();
+                self.wire.end_answer().await?;
                 self.wire.flush_chunk().await?;
                 continue;
             }
@@ -213,9 +220,24 @@ impl Connection {
         self.why.get_or_insert(why);
     }
 
+    /// The next line that is no command, without its line end; `None` if the client sends no more.
+    async fn next_line(&mut self) -> io::Result<Option<Result<Vec<u8>, Fault>>> {
+        loop {
+            if let Some(line) = self.machine.next_line() {
+                return Ok(Some(line));
+            }
+            if !self.hear().await? {
+                return Ok(None);
+            }
+        }
+    }
+
     /// After the last answer.
     async fn end(mut self, then: Then) {
-        if then == Then::Hang {
+        if then == Then::HalfClose {
+            self.wire.shut_down().await;
+        }
+        if matches!(then, Then::Hang | Then::HalfClose) {
             self.hang().await;
         }
         if let Some(mailbox) = self.mailbox.take() {
@@ -231,6 +253,7 @@ impl Connection {
         }
         match then {
             Then::Continue | Then::Close | Then::Hang => self.wire.shut_down().await,
+            Then::HalfClose => {}
             Then::Cut => self.wire.cut(),
             Then::Reset => self.wire.reset(),
         }
@@ -267,11 +290,15 @@ impl Connection {
 
     async fn answer(&mut self, incoming: Incoming) -> io::Result<Then> {
         let line = incoming.line();
-        self.recorder.line(Direction::Client, line, self.machine.state(), self.machine.is_tls());
+        self.record(Direction::Client, line);
         let command = String::from_utf8_lossy(line).trim_end().to_ascii_uppercase();
         let mut words = command.split(' ');
         self.keyword = words.next().unwrap_or_default().to_owned();
         self.argument = words.next().unwrap_or_default().to_owned();
+        if self.wire.begin_answer(&self.keyword).await? {
+            self.err(None, "refused");
+            return Ok(Then::Continue);
+        }
         if let Some(objection) = self.objection(incoming.line()) {
             self.err(None, objection);
             return Ok(Then::Continue);
@@ -476,17 +503,29 @@ impl Connection {
         text.replace("{argument}", &self.argument)
     }
 
-    /// Records the first line of what has been written since `start`, before the client can see it: a test that has
-    /// the answer finds it recorded.
+    /// Records what has been written since `start`, the status line first, before the client can see it: a test that
+    /// has the answer finds it recorded.
     fn record_answer(&mut self, start: usize) {
         let written = self.wire.out.get(start..).unwrap_or_default();
-        if let Some(line) = written.split_inclusive(|octet| *octet == b'\n').next() {
+        let line = written.iter().position(|octet| *octet == b'\n').map_or(written.len(), |at| at + 1);
+        let (line, rest) = written.split_at_checked(line).unwrap_or((written, &[]));
+        if !line.is_empty() {
             self.refusal.clear();
             if line.starts_with(b"-") {
                 self.refusal.extend_from_slice(line);
             }
-            self.recorder.line(Direction::Server, line, self.machine.state(), self.machine.is_tls());
+            self.record(Direction::Server, line);
+            self.recorder.more(rest);
         }
+    }
+
+    /// Records what has been written since `start` as the rest of the last answer.
+    fn record_rest(&self, start: usize) {
+        self.recorder.more(self.wire.out.get(start..).unwrap_or_default());
+    }
+
+    fn record(&self, direction: Direction, line: &[u8]) {
+        self.recorder.line(direction, line, self.machine.state(), self.machine.is_tls());
     }
 }
 

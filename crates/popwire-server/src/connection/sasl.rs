@@ -196,14 +196,7 @@ impl Connection {
 
     /// The client's next response, or why there is none.
     async fn response(&mut self) -> io::Result<Result<Secret, Step>> {
-        let line = loop {
-            if let Some(line) = self.machine.next_line() {
-                break line;
-            }
-            if !self.hear().await? {
-                return Ok(Err(Step::Gone));
-            }
-        };
+        let Some(line) = self.next_line().await? else { return Ok(Err(Step::Gone)) };
         let most = self.shared.options.sasl.quirks.line_max.unwrap_or(usize::MAX);
         // Wiped when it is dropped.
         let line = line.map(Secret::from);
@@ -212,8 +205,7 @@ impl Connection {
             Err(_) => Err(Step::Refuse("line too long")),
             Ok(line) => {
                 let as_sent = Secret::from([line.expose(), b"\r\n"].concat());
-                let (state, tls) = (self.machine.state(), self.machine.is_tls());
-                self.recorder.line(Direction::Client, as_sent.expose(), state, tls);
+                self.record(Direction::Client, as_sent.expose());
                 match line.expose() {
                     line if line.len() > most => Err(Step::Close("Protocol error. 18")),
                     b"*" => Err(Step::Cancelled),
@@ -230,10 +222,12 @@ impl Connection {
             return self.err(None, "no mechanism is offered");
         }
         self.ok("mechanisms follow");
+        let start = self.wire.out.len();
         for mechanism in mechanisms {
             answer::line(&mut self.wire.out, mechanism.name().as_bytes());
         }
         answer::end(&mut self.wire.out);
+        self.record_rest(start);
     }
 
     /// What CAPA and AUTH list now.

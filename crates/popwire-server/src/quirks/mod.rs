@@ -27,6 +27,7 @@ pub(crate) use self::message::MessageQuirks;
 pub(crate) use self::transport::TransportQuirks;
 pub(crate) use self::update::{Dele, UpdateQuirks};
 use self::value::Value;
+pub(crate) use self::value::{time, unescape};
 pub(crate) use self::view::{Memory, ViewQuirks};
 use crate::options::Options;
 use crate::{Builder, Maildrop};
@@ -188,7 +189,7 @@ impl fmt::Display for QuirkError {
 impl Error for QuirkError {}
 
 /// The one of these names that is at most two letters away.
-pub(crate) fn nearest(name: &str, names: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+pub(crate) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.to_ascii_lowercase();
     let far = |known: &&str| distance(name.as_bytes(), known.as_bytes());
     names.min_by_key(far).filter(|known| far(known) <= 2)

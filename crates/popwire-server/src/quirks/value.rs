@@ -44,11 +44,7 @@ impl<'a> Value<'a> {
 
     /// `60` and `60s` are seconds, `150ms` are milliseconds. A year at most, so that no clock overflows.
     pub(super) fn time(&self) -> Option<Duration> {
-        let time = match self.text.strip_suffix("ms") {
-            Some(milliseconds) => Duration::from_millis(milliseconds.parse().ok()?),
-            None => Duration::from_secs(self.text.strip_suffix('s').unwrap_or(self.text).parse().ok()?),
-        };
-        (time <= Duration::from_secs(366 * 86_400)).then_some(time)
+        time(self.text)
     }
 
     /// Octets between quotation marks, in which `\r`, `\n`, `\t`, `\0`, `\\`, `\"` and `\xHH` mean what they mean in
@@ -57,6 +53,15 @@ impl<'a> Value<'a> {
         let quoted = self.text.strip_prefix('"')?.strip_suffix('"')?;
         unescape(quoted)
     }
+}
+
+/// A time as [`Value::time`] reads it.
+pub(crate) fn time(text: &str) -> Option<Duration> {
+    let time = match text.strip_suffix("ms") {
+        Some(milliseconds) => Duration::from_millis(milliseconds.parse().ok()?),
+        None => Duration::from_secs(text.strip_suffix('s').unwrap_or(text).parse().ok()?),
+    };
+    (time <= Duration::from_secs(366 * 86_400)).then_some(time)
 }
 
 /// Resolves escapes; `None` if one is unknown or cut off.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod capabilities;
+mod faults;
 mod foreign;
 mod framing;
 mod input;
@@ -17,4 +18,5 @@ mod service;
 mod talk;
 mod tls;
 mod transaction;
+mod transcripts;
 mod utf8;

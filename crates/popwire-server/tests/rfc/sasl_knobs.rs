@@ -1,7 +1,7 @@
 //! AUTH as some servers have it, and as tests of clients ask for it.
 
 use popwire_proto::sasl::{Binding, CramMd5};
-use popwire_server::{Fault, Mechanism};
+use popwire_server::{Mechanism, SaslFault};
 
 use crate::sasl::{PLAIN, announced, greeted, login, scram, with};
 
@@ -32,11 +32,11 @@ fn q_033_ntlm_of_exchange_2003() {
 #[test]
 fn q_034_words_or_nothing_in_place_of_a_challenge() {
     for (fault, conversation) in [
-        (Fault::NotBase64, format!("C: AUTH PLAIN\nS: + go ahead\nC: {PLAIN}\nS: +OK *")),
-        (Fault::BareContinue, format!("C: AUTH PLAIN\nS: +\nC: {PLAIN}\nS: +OK *")),
-        (Fault::TrailingBlank, format!("C: AUTH PLAIN\nS: +  \nC: {PLAIN}\nS: +OK *")),
-        (Fault::OkAfterCancel, "C: AUTH PLAIN\nS: + \nC: *\nS: +OK *\nC: STAT\nS: -ERR *".to_owned()),
-        (Fault::Endless, format!("C: AUTH PLAIN {PLAIN}\nS: + \nC: {PLAIN}\nS: + \nC: *\nS: -ERR *")),
+        (SaslFault::NotBase64, format!("C: AUTH PLAIN\nS: + go ahead\nC: {PLAIN}\nS: +OK *")),
+        (SaslFault::BareContinue, format!("C: AUTH PLAIN\nS: +\nC: {PLAIN}\nS: +OK *")),
+        (SaslFault::TrailingBlank, format!("C: AUTH PLAIN\nS: +  \nC: {PLAIN}\nS: +OK *")),
+        (SaslFault::OkAfterCancel, "C: AUTH PLAIN\nS: + \nC: *\nS: +OK *\nC: STAT\nS: -ERR *".to_owned()),
+        (SaslFault::Endless, format!("C: AUTH PLAIN {PLAIN}\nS: + \nC: {PLAIN}\nS: + \nC: *\nS: -ERR *")),
     ] {
         let server = with(&[Mechanism::Plain]).sasl_fault(fault).start().unwrap();
         greeted(&server).run(&conversation);
@@ -74,13 +74,13 @@ fn q_058_plain_in_one_line_or_not_at_all() {
 
 #[test]
 fn a_server_that_proves_nothing_can_let_in() {
-    for fault in [Fault::OkEarly, Fault::MissingProof, Fault::ForgedProof] {
+    for fault in [SaslFault::OkEarly, SaslFault::MissingProof, SaslFault::ForgedProof] {
         let server = with(&[Mechanism::ScramSha256]).sasl_fault(fault.clone()).start().unwrap();
         let mut talk = greeted(&server);
-        let password = if fault == Fault::OkEarly { "wrong" } else { "s3cret pass" };
+        let password = if fault == SaslFault::OkEarly { "wrong" } else { "s3cret pass" };
         let last = login(&mut talk, scram(password, Binding::Unsupported), true);
         match fault {
-            Fault::ForgedProof => assert_eq!(last, "-ERR cancelled"),
+            SaslFault::ForgedProof => assert_eq!(last, "-ERR cancelled"),
             _ => _ = talk.run("C: STAT\nS: +OK 2 50"),
         }
     }

@@ -57,11 +57,7 @@ impl Talk {
 
     /// After STLS has been answered.
     pub(crate) fn start_tls(self, server: &Server) -> Self {
-        assert!(self.stream.buffer().is_empty());
-        match self.stream.into_inner() {
-            Stream::Plain(stream) => Self { stream: BufReader::new(handshake(server, stream)) },
-            Stream::Tls(_) => panic!("TLS already"),
-        }
+        Self::over(handshake(server, self.into_tcp()))
     }
 
     /// Plays a conversation: `C:` lines are sent with CRLF, `S:` lines must come, exactly. A `*` at the end of an `S:`
@@ -119,6 +115,22 @@ impl Talk {
         }
     }
 
+    /// What one read brings; empty at the end of the connection.
+    pub(crate) fn read(&mut self) -> std::io::Result<Vec<u8>> {
+        let octets = self.stream.fill_buf()?.to_vec();
+        self.stream.consume(octets.len());
+        Ok(octets)
+    }
+
+    /// The TCP stream, to do something else with it.
+    pub(crate) fn into_tcp(self) -> TcpStream {
+        assert!(self.stream.buffer().is_empty());
+        match self.stream.into_inner() {
+            Stream::Plain(stream) => stream,
+            Stream::Tls(_) => panic!("TLS already"),
+        }
+    }
+
     /// What comes until the end of the connection.
     pub(crate) fn rest(&mut self) -> std::io::Result<Vec<u8>> {
         let mut rest = Vec::new();
@@ -172,6 +184,13 @@ fn handshake(server: &Server, stream: TcpStream) -> Stream {
 
 /// A TLS handshake with full verification, for the name `localhost`.
 pub(crate) fn try_handshake(server: &Server, mut stream: TcpStream) -> std::io::Result<Stream> {
+    let mut tls = client(server);
+    tls.complete_io(&mut stream)?;
+    Ok(Stream::Tls(Box::new(StreamOwned::new(tls, stream))))
+}
+
+/// The client's side of TLS, with full verification, for the name `localhost`.
+pub(crate) fn client(server: &Server) -> ClientConnection {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from(server.ca_der().to_vec())).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -181,7 +200,5 @@ pub(crate) fn try_handshake(server: &Server, mut stream: TcpStream) -> std::io::
         .with_root_certificates(roots)
         .with_no_client_auth();
     let name = ServerName::try_from("localhost").unwrap();
-    let mut tls = ClientConnection::new(Arc::new(config), name).unwrap();
-    tls.complete_io(&mut stream)?;
-    Ok(Stream::Tls(Box::new(StreamOwned::new(tls, stream))))
+    ClientConnection::new(Arc::new(config), name).unwrap()
 }

@@ -105,6 +105,8 @@ case! {
     fn p_137_a_certificate_of_an_unknown_ca() {
         let server = alice().certificate(Certificate::UnknownCa).start().unwrap();
         go!(finds(&server, &known_by(&server), TlsProblem::UnknownIssuer));
+        let server = alice().certificate(Certificate::SelfSigned).start().unwrap();
+        go!(finds(&server, &known_by(&server), TlsProblem::UnknownIssuer));
         // What is trusted by default does not include a test's CA either.
         let good = alice().start().unwrap();
         go!(finds(&good, &Tls::new(), TlsProblem::UnknownIssuer));

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use popwire::{Connector, Error, Login, Mechanism, Method, Security, Timeouts, TraceLevel};
-use popwire_server::{Builder, Direction, Fault, Maildrop, Server};
+use popwire_server::{Builder, Direction, SaslFault, Maildrop, Server};
 
 use crate::setting::{MAIL, PASSWORD, ca, ended, ms, tls};
 
@@ -510,19 +510,19 @@ case! {
 
     fn p_133_a_login_that_a_server_spoils_shows_nothing_of_itself() {
         for fault in [
-            Fault::ForgedProof,
-            Fault::MissingProof,
-            Fault::ShortNonce,
-            Fault::Iterations(1),
-            Fault::Iterations(100_000_000),
-            Fault::MandatoryExtension,
-            Fault::OkEarly,
-            Fault::ServerError("other-error".to_owned()),
-            Fault::Endless,
-            Fault::NotBase64,
-            Fault::BareContinue,
-            Fault::TrailingBlank,
-            Fault::OkAfterCancel,
+            SaslFault::ForgedProof,
+            SaslFault::MissingProof,
+            SaslFault::ShortNonce,
+            SaslFault::Iterations(1),
+            SaslFault::Iterations(100_000_000),
+            SaslFault::MandatoryExtension,
+            SaslFault::OkEarly,
+            SaslFault::ServerError("other-error".to_owned()),
+            SaslFault::Endless,
+            SaslFault::NotBase64,
+            SaslFault::BareContinue,
+            SaslFault::TrailingBlank,
+            SaslFault::OkAfterCancel,
         ] {
             let server = everything().sasl_fault(fault.clone()).start().unwrap();
             for method in methods() {
@@ -581,7 +581,7 @@ case! {
 
     fn p_133_a_server_that_repeats_an_earlier_response_is_not_quoted() {
         let server = everything().start().unwrap();
-        let forging = everything().sasl_fault(Fault::ForgedProof).start().unwrap();
+        let forging = everything().sasl_fault(SaslFault::ForgedProof).start().unwrap();
         for method in without_tls() {
             for server in [&server, &forging] {
                 let what = format!("{method}, the response before the last");

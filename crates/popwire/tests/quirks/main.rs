@@ -20,6 +20,8 @@ mod actor;
 mod setting;
 /// A server with quirks, and a client that has signed in.
 mod stage;
+/// Faults by the hundred.
+mod sweep;
 
 /// The sections: each is a file with the bodies of its tests.
 macro_rules! themes {
@@ -33,6 +35,8 @@ macro_rules! themes {
             message: "message.rs",
             update: "update.rs",
             products: "products.rs",
+            faults: "faults.rs",
+            transcripts: "transcripts.rs",
         }
     };
     ($($theme:ident: $file:literal,)*) => {
