@@ -205,19 +205,18 @@ impl OneUniqueId {
         let text = reply.text();
         let (first, rest) = field(text);
         let rest = trim(rest);
-        // Some servers leave the number out: then the only field is the id.
-        let uid = if rest.is_empty() { first } else { rest };
-        if uid.is_empty()
-            || uid.len() > UNIQUE_ID_MAX
-            || (!rest.is_empty() && number(first) != Some(asked.into()))
-        {
+        let is_number = number(first) == Some(asked.into());
+        // Some servers leave the number out: then the only field is the id. Others leave the id out, and then the number
+        // must not become one: in the next session it is another message's.
+        let uid = if rest.is_empty() && !is_number { first } else { rest };
+        if first.is_empty() || uid.len() > UNIQUE_ID_MAX || !(rest.is_empty() || is_number) {
             return Err(malformed(Verb::Uidl, &reply));
         }
         let uid = range_in(text, uid);
         Ok(Self { number: asked, reply, uid })
     }
 
-    /// The unique-id.
+    /// The unique-id. It is blank if the server said nothing but the message's number.
     #[must_use]
     pub fn uid(&self) -> UniqueId<'_> {
         UniqueId(self.reply.text().get(self.uid.clone()).unwrap_or_default())

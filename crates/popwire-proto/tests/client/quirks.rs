@@ -210,6 +210,11 @@ fn q_068_a_blank_uid_is_told_from_a_uid() {
     let blank: Vec<_> = uids.iter().map(|(number, uid)| (number, uid.is_blank())).collect();
     assert_eq!(blank, [(1, false), (2, true), (3, true)]);
     assert!(!uids.get(2).unwrap().is_regular());
+    // A lone field is the id, unless it is the number that was asked for.
+    for blank in ["+OK 7\r\n", "+OK 7 \r\n"] {
+        let one = answer_under_every_cut(&UidlOneCommand { number: 7 }, blank.as_bytes()).unwrap();
+        assert!(one.uid().is_blank(), "{blank:?}");
+    }
     let error = answer_under_every_cut(&UidlOneCommand { number: 1 }, b"+OK \r\n").unwrap_err();
     assert!(matches!(error, Error::Malformed { verb: Verb::Uidl, .. }));
 }
