@@ -65,7 +65,11 @@ impl Mailbox {
 
     /// How many messages are not marked, and how many octets they have together.
     pub(super) fn totals(&self) -> (u64, u64) {
-        self.unmarked().fold((0, 0), |(count, octets), (_, entry)| (count + 1, octets + entry.size))
+        let add = |(count, octets): (u64, u64), (_, entry): (u64, &Entry)| {
+            // What a quirk says of sizes may be anything.
+            (count + 1, octets.saturating_add(entry.size))
+        };
+        self.unmarked().fold((0, 0), add)
     }
 
     /// A message by its number.
@@ -277,12 +281,9 @@ impl Connection {
         self.ok(format!("{count} messages ({octets} octets)"));
         let Self { mailbox, wire, recorder, .. } = self;
         let newest = mailbox.as_ref().map(|mailbox| mailbox.slots.len() as u64);
-        let mut lines = 0;
-        for (number, entry) in mailbox.iter().flat_map(Mailbox::unmarked) {
-            if listing == Listing::UniqueIds && quirks.listing.cut_after == Some(lines) {
-                return Ok(Then::Close);
-            }
-            lines += 1;
+        let cut_after = quirks.listing.cut_after.filter(|_| listing == Listing::UniqueIds);
+        let most = cut_after.and_then(|lines| usize::try_from(lines).ok()).unwrap_or(usize::MAX);
+        for (number, entry) in mailbox.iter().flat_map(Mailbox::unmarked).take(most) {
             if listing == Listing::Scan && quirks.view.newest_unlisted && Some(number) == newest {
                 continue;
             }
@@ -295,6 +296,10 @@ impl Connection {
             }
             recorder.more(wire.out.get(start..).unwrap_or_default());
             wire.flush_chunk().await?;
+        }
+        // Also where all lines were written, and only the dot is missing.
+        if cut_after.is_some_and(|lines| lines <= count) {
+            return Ok(Then::Close);
         }
         for extra in 1..=quirks.listing.flood(listing) {
             let start = wire.out.len();

@@ -67,14 +67,12 @@ enum BadLines {
     NoNumber,
 }
 
-/// What follows the `+OK` of STAT.
+/// What STAT says, where that is not the truth.
 #[derive(Clone, Debug, Default)]
-enum Stat {
-    #[default]
-    True,
-    Size(String),
-    Count(String),
-    Text(&'static str),
+struct Stat {
+    count: Option<u64>,
+    /// What follows the count, the blank included.
+    rest: Option<String>,
 }
 
 /// How UIDL with an argument is answered.
@@ -115,7 +113,7 @@ impl ListingQuirks {
             entry.size = match self.size {
                 Size::True => entry.size,
                 Size::Hundredths(part) => entry.size.saturating_mul(part) / 100,
-                Size::Rounded(unit) => entry.size.next_multiple_of(unit),
+                Size::Rounded(unit) => entry.size.checked_next_multiple_of(unit).unwrap_or(u64::MAX),
                 Size::Always(octets) => octets,
                 Size::WithoutCr => entry.size.saturating_sub(lines(store.open(&entry.key)?)?),
             };
@@ -152,11 +150,10 @@ impl ListingQuirks {
 
     /// What follows the `+OK` of STAT.
     pub(crate) fn stat(&self, count: u64, octets: u64) -> String {
-        match &self.stat {
-            Stat::True => format!("{count} {octets}"),
-            Stat::Size(octets) => format!("{count} {octets}"),
-            Stat::Count(count) => format!("{count} {octets}"),
-            Stat::Text(text) => format!("{count}{text}"),
+        let count = self.stat.count.unwrap_or(count);
+        match &self.stat.rest {
+            None => format!("{count} {octets}"),
+            Some(rest) => format!("{count}{rest}"),
         }
     }
 }
@@ -185,9 +182,9 @@ pub(super) const KNOBS: &[Knob] = &[
                 soon (old Hotmail).",
         deviations: &[43, 62],
         set: |builder, value| match value.word() {
-            "garbage1" => set(builder, |quirks| quirks.stat = Stat::Text("")),
-            "garbage2" => set(builder, |quirks| quirks.stat = Stat::Text(" messages are here")),
-            "garbage3" => set(builder, |quirks| quirks.stat = Stat::Text(" #120octets")),
+            "garbage1" => set(builder, |quirks| quirks.stat.rest = Some("".into())),
+            "garbage2" => set(builder, |quirks| quirks.stat.rest = Some(" messages are here".into())),
+            "garbage3" => set(builder, |quirks| quirks.stat.rest = Some(" #120octets".into())),
             "login_delay" => {
                 Some(builder.script("STAT", Answer::raw("-ERR login allowed only every 15 minutes\r\n")))
             }
@@ -200,8 +197,8 @@ pub(super) const KNOBS: &[Knob] = &[
         about: "STAT says this for the octets: a number of 32 bits that overflowed.",
         deviations: &[61],
         set: |builder, value| {
-            let octets = value.word().parse::<i128>().ok()?.to_string();
-            set(builder, |quirks| quirks.stat = Stat::Size(octets))
+            let octets: i128 = value.word().parse().ok()?;
+            set(builder, |quirks| quirks.stat.rest = Some(format!(" {octets}")))
         },
     },
     Knob {
@@ -210,8 +207,8 @@ pub(super) const KNOBS: &[Knob] = &[
         about: "STAT says this for the messages: a server that means harm.",
         deviations: &[10],
         set: |builder, value| {
-            let count = value.number()?.to_string();
-            set(builder, |quirks| quirks.stat = Stat::Count(count))
+            let count = value.number()?;
+            set(builder, |quirks| quirks.stat.count = Some(count))
         },
     },
     Knob {

@@ -26,8 +26,8 @@ case! {
         let server = with(&["uidl_flood=5000000"]);
         let mut client = go!(enter(&server));
         let error = go!(client.uidl()).unwrap_err();
-        assert!(error.is_protocol() && !error.is_retryable(), "{error:?}");
-        assert!(client.is_broken());
+        assert!(matches!(error.protocol(), Some(popwire::proto::Error::TooLarge { .. })), "{error:?}");
+        assert!(!error.is_retryable() && client.is_broken());
 
         let server = with(&["stat_count=2147483647"]);
         let mut client = go!(enter(&server));
@@ -50,6 +50,11 @@ case! {
         let mut client = go!(enter(&server));
         let stat = go!(client.stat()).unwrap();
         assert_eq!((stat.messages, stat.octets), (3, None));
+
+        let server = with(&["stat_size=-1024", "stat_count=7"]);
+        let mut client = go!(enter(&server));
+        let stat = go!(client.stat()).unwrap();
+        assert_eq!((stat.messages, stat.octets), (7, None));
     }
 
     /// unharmed: the count stands, and the size is unknown.
@@ -139,6 +144,9 @@ case! {
         let mut client = go!(enter(&server));
         let uidl = go!(client.uidl()).unwrap();
         assert_eq!(uidl.iter().map(|(_, id)| id.is_blank()).collect::<Vec<_>>(), [false, false, true]);
+        // Nor is the number taken for it where that is all the server says.
+        assert!(go!(client.uidl_one(3)).unwrap().uid().is_blank());
+        assert_eq!(go!(client.uidl_one(2)).unwrap().uid(), uidl.get(2).unwrap());
         go!(fetches_all(&mut client));
     }
 
@@ -200,7 +208,8 @@ case! {
 
     /// refused: nothing of the listing is used.
     fn q_079_the_connection_ends_within_a_listing() {
-        for quirk in ["uidl_cut_after=0", "uidl_cut_after=1", "uidl_cut_after=2"] {
+        // After the third, nothing but the dot is missing.
+        for quirk in ["uidl_cut_after=0", "uidl_cut_after=1", "uidl_cut_after=2", "uidl_cut_after=3"] {
             let server = with(&[quirk]);
             let mut client = go!(enter(&server));
             let error = go!(client.uidl()).unwrap_err();
@@ -232,9 +241,10 @@ case! {
 
     /// unharmed: an absurd size is a number; nothing is set aside for it.
     fn q_088_absurd_sizes() {
-        for size in [4_294_967_295, u64::MAX / 4] {
+        for size in [4_294_967_295, u64::MAX / 4, u64::MAX] {
             let server = with(&[format!("list_size={size}").as_str()]);
             let mut client = go!(enter(&server));
+            assert!(go!(client.stat()).unwrap().octets >= Some(size));
             assert_eq!(go!(client.list()).unwrap().get(1).unwrap().octets, Some(size));
             go!(fetches_all(&mut client));
         }
