@@ -45,8 +45,8 @@ enum UniqueIds {
     Epoch,
     /// They depend on whether the clock is at summer time, which it is in every other session.
     SummerTime,
-    /// The place in the listing: a number that was another message's comes again.
-    Place,
+    /// A small number, which another message may have had that is gone.
+    Reused,
     /// As this server makes them.
     Of(Form),
 }
@@ -58,6 +58,7 @@ enum Form {
     Courier,
     Cyrus,
     Mailutils,
+    Mailfront,
     Popa3d,
     Twisted,
     WildDuck,
@@ -69,13 +70,26 @@ pub(crate) struct Memory {
     sessions: u64,
     popped: BTreeSet<Key>,
     /// The number of each message, in the order in which they were first seen.
-    numbers: BTreeMap<Vec<u8>, u64>,
+    numbers: BTreeMap<Key, u64>,
 }
 
 impl Memory {
     /// A session has ended with QUIT, and these were retrieved in it.
     pub(crate) fn popped(&mut self, keys: impl Iterator<Item = Key>) {
         self.popped.extend(keys);
+    }
+
+    /// Gives each message that has no number yet the lowest that is free. `reuse`: also those of messages that are gone.
+    fn number(&mut self, entries: &[Entry], reuse: bool) {
+        if reuse {
+            let there: BTreeSet<&Key> = entries.iter().map(|entry| &entry.key).collect();
+            self.numbers.retain(|key, _| there.contains(key));
+        }
+        let taken: BTreeSet<u64> = self.numbers.values().copied().collect();
+        let free = (1..).filter(|number| !taken.contains(number));
+        let new: Vec<&Key> =
+            entries.iter().map(|entry| &entry.key).filter(|key| !self.numbers.contains_key(*key)).collect();
+        self.numbers.extend(new.into_iter().cloned().zip(free));
     }
 }
 
@@ -113,6 +127,9 @@ impl ViewQuirks {
     ) -> io::Result<Vec<Entry>> {
         let mut shown = entries;
         memory.sessions += 1;
+        if matches!(self.unique_ids, UniqueIds::Reused | UniqueIds::Of(_)) {
+            memory.number(&shown, self.unique_ids == UniqueIds::Reused);
+        }
         if self.pops && !all {
             shown.retain(|entry| !memory.popped.contains(&entry.key));
         }
@@ -130,33 +147,31 @@ impl ViewQuirks {
         if self.reversed_by_turns && memory.sessions % 2 == 0 {
             shown.reverse();
         }
-        for (place, entry) in (1_u64..).zip(&mut shown) {
-            self.name(place, entry, memory, store)?;
+        for entry in &mut shown {
+            self.name(entry, memory, store)?;
         }
         Ok(shown)
     }
 
     /// Gives a message the unique-id that this session shows.
-    fn name(&self, place: u64, entry: &mut Entry, memory: &mut Memory, store: &dyn Store) -> io::Result<()> {
+    fn name(&self, entry: &mut Entry, memory: &Memory, store: &dyn Store) -> io::Result<()> {
+        let number = memory.numbers.get(&entry.key).copied().unwrap_or_default();
         let stored = String::from_utf8_lossy(&entry.unique_id).into_owned();
         let shown = match self.unique_ids {
             UniqueIds::Kept => return Ok(()),
             UniqueIds::Epoch => format!("{}-{stored}", memory.sessions),
             UniqueIds::SummerTime => format!("{stored}.{}", 3600 * (memory.sessions % 2)),
-            UniqueIds::Place => place.to_string(),
-            UniqueIds::Of(form) => {
-                let next = memory.numbers.len() as u64 + 1;
-                let number = *memory.numbers.entry(entry.unique_id.clone()).or_insert(next);
-                match form {
-                    Form::Dovecot => format!("{number:08x}6b033e2d"),
-                    Form::Courier => format!("UID{number}-1795375165"),
-                    Form::Cyrus => format!("1795376180.{number}"),
-                    Form::Mailutils => format!("{}.1795376462.{number}", hex(&entry.unique_id, 32)),
-                    Form::Popa3d => hex(&header(entry, store)?, 16),
-                    Form::Twisted => hex(&entry.unique_id, 32),
-                    Form::WildDuck => hex(&entry.unique_id, 24),
-                }
-            }
+            UniqueIds::Reused => number.to_string(),
+            UniqueIds::Of(form) => match form {
+                Form::Dovecot => format!("{number:08x}6b033e2d"),
+                Form::Courier => format!("UID{number}-1795375165"),
+                Form::Cyrus => format!("1795376180.{number}"),
+                Form::Mailutils => format!("{}.1795376462.{number}", hex(&entry.unique_id, 32)),
+                Form::Mailfront => format!("1795376462.M{number:06}P1.localhost"),
+                Form::Popa3d => hex(&header(entry, store)?, 16),
+                Form::Twisted => hex(&entry.unique_id, 32),
+                Form::WildDuck => hex(&entry.unique_id, 24),
+            },
         };
         entry.unique_id = shown.into_bytes();
         Ok(())
@@ -225,17 +240,17 @@ pub(super) const KNOBS: &[Knob] = &[
     Knob {
         name: "uidl_reuse",
         values: &["1"],
-        about: "Unique-ids are small numbers, and those of deleted messages come again: Cyrus, VPOP3, hMailServer.",
+        about: "Unique-ids are small numbers, and new messages get those of deleted ones: Cyrus, VPOP3, hMailServer.",
         deviations: &[72],
         set: |mut builder, value| {
-            let place = value.flag()?;
-            builder.options.quirks.view.unique_ids = if place { UniqueIds::Place } else { UniqueIds::Kept };
+            let reused = value.flag()?;
+            builder.options.quirks.view.unique_ids = if reused { UniqueIds::Reused } else { UniqueIds::Kept };
             Some(builder)
         },
     },
     Knob {
         name: "uidl_format",
-        values: &["dovecot", "courier", "cyrus", "mailutils", "popa3d", "twisted", "wildduck"],
+        values: &["dovecot", "courier", "cyrus", "mailutils", "mailfront", "popa3d", "twisted", "wildduck"],
         about: "Unique-ids look as this server makes them; those of popa3d are the same for equal headers.",
         deviations: &[74],
         set: |mut builder, value| {
@@ -244,6 +259,7 @@ pub(super) const KNOBS: &[Knob] = &[
                 "courier" => Form::Courier,
                 "cyrus" => Form::Cyrus,
                 "mailutils" => Form::Mailutils,
+                "mailfront" => Form::Mailfront,
                 "popa3d" => Form::Popa3d,
                 "twisted" => Form::Twisted,
                 "wildduck" => Form::WildDuck,

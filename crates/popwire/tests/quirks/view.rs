@@ -51,15 +51,19 @@ case! {
         let server = with(&["uidl_reuse=1"]);
         let mut client = go!(session(&server));
         let before = go!(client.list()).unwrap().get(1).unwrap();
-        let id = go!(client.uidl_one(1)).unwrap().uid().to_string();
+        assert_eq!(go!(client.uidl_one(1)).unwrap().uid().as_bytes(), b"1");
         go!(client.dele(1)).unwrap();
         end(&server, go!(client.quit()).is_committed());
+        server.maildrop("alice").unwrap().deliver("Subject: new\r\n\r\nnew\r\n").unwrap();
+
         let mut client = go!(session(&server));
-        assert_eq!(go!(client.uidl_one(1)).unwrap().uid().to_string(), id);
-        let after = go!(client.list()).unwrap().get(1).unwrap();
+        let ids = go!(client.uidl()).unwrap();
+        // The others keep theirs.
+        assert_eq!(ids.iter().map(|(_, id)| id.to_string()).collect::<Vec<_>>(), ["2", "3", "1"]);
+        let after = go!(client.list()).unwrap().get(3).unwrap();
         assert_ne!(before.octets, after.octets);
-        let header = go!(go!(client.top(1, 0)).unwrap().read_to_vec()).unwrap();
-        assert!(header.starts_with(b"Subject: 2\r\n"));
+        let header = go!(go!(client.top(3, 0)).unwrap().read_to_vec()).unwrap();
+        assert!(header.starts_with(b"Subject: new\r\n"));
     }
 
     /// told: equal messages have one unique-id, and each is listed, fetched and deleted by its number.
@@ -187,7 +191,7 @@ case! {
 
     /// unharmed: unique-ids of any server's form are taken as they are, and stay the same.
     fn q_074_unique_ids_have_the_forms_of_many_servers() {
-        for form in ["dovecot", "courier", "cyrus", "mailutils", "twisted", "wildduck"] {
+        for form in ["dovecot", "courier", "cyrus", "mailutils", "mailfront", "twisted", "wildduck"] {
             let server = with(&[format!("uidl_format={form}").as_str()]);
             let (first, second) = (go!(ids(&server)), go!(ids(&server)));
             assert_eq!(first, second, "{form}");
