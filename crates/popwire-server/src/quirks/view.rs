@@ -144,7 +144,7 @@ impl ViewQuirks {
         if self.part_once && memory.sessions == 2 {
             shown.truncate(shown.len() / 2);
         }
-        if self.reversed_by_turns && memory.sessions % 2 == 0 {
+        if self.reversed_by_turns && memory.sessions.is_multiple_of(2) {
             shown.reverse();
         }
         for entry in &mut shown {
