@@ -6,7 +6,7 @@ cd "$(dirname "$0")"
 for target; do
     new=$(mktemp -d)
     find "corpus/$target" -type f ! -regex '.*/[0-9a-f]+' -exec cp -t "$new" {} +
-    RUSTC_BOOTSTRAP=1 cargo fuzz run -s none "$target" -- -merge=1 -max_len=1024 "$new" "corpus/$target"
+    cargo fuzz run -s none "$target" -- -merge=1 -max_len=1024 "$new" "corpus/$target"
     rm -r "corpus/$target"
     mv "$new" "corpus/$target"
     chmod 755 "corpus/$target"

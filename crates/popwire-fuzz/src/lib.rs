@@ -11,17 +11,19 @@ mod bodies;
 mod client;
 mod sasl;
 mod server;
+mod server_files;
 
 pub use bodies::{body, stuffing};
 pub use client::{listings, session, status};
 pub use sasl::{sasl_client, sasl_pair, sasl_server};
 pub use server::{arguments, commands};
+pub use server_files::{fault_plan, mbox, scenario, transcript};
 
 /// A function that any octets may be given to.
 pub type Target = fn(&[u8]);
 
 /// All of them, by the names of their corpora.
-pub const TARGETS: [(&str, Target); 10] = [
+pub const TARGETS: [(&str, Target); 14] = [
     ("status", status),
     ("listings", listings),
     ("session", session),
@@ -32,6 +34,10 @@ pub const TARGETS: [(&str, Target); 10] = [
     ("sasl_client", sasl_client),
     ("sasl_server", sasl_server),
     ("sasl_pair", sasl_pair),
+    ("scenario", scenario),
+    ("transcript", transcript),
+    ("fault_plan", fault_plan),
+    ("mbox", mbox),
 ];
 
 /// The first octets choose how the rest is used.

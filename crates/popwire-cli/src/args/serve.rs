@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use popwire::Mechanism;
+use popwire_server::Fault;
 
 /// Serve a Maildir or an mbox by POP3: a mail server for tests
 ///
@@ -106,10 +107,30 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "FILE", help_heading = "TLS")]
     pub(crate) ca_out: Option<PathBuf>,
 
+    /// Behave like this product: its greeting, capabilities, texts and quirks. --personality help lists them all
+    #[arg(long, value_name = "NAME", help_heading = "Behaviour")]
+    pub(crate) personality: Option<String>,
+
     /// Depart from the RFCs in this way; may be given more than once. --quirk help lists them all
     #[arg(long, value_name = "NAME=VALUE", help_heading = "Behaviour")]
     pub(crate) quirk: Vec<String>,
+
+    /// Let something go wrong at this place, such as RETR#3@1000:reset; may be given more than once
+    #[arg(long, value_name = "PLACE:FAULT", help_heading = "Behaviour")]
+    pub(crate) fault: Vec<Fault>,
+
+    /// Serve what this file describes (TOML): users and their mail, behaviour, faults
+    #[arg(long, value_name = "FILE", help_heading = "Behaviour", conflicts_with_all = MAILBOX)]
+    pub(crate) scenario: Option<PathBuf>,
+
+    /// Play this transcript to everybody who connects: C: and S: lines, or what popwire -vv printed
+    #[arg(long, value_name = "FILE", help_heading = "Behaviour", conflicts_with_all = MAILBOX, conflicts_with = "scenario")]
+    pub(crate) transcript: Option<PathBuf>,
 }
+
+/// What describes a mailbox, and has no place where there is none.
+const MAILBOX: [&str; 7] =
+    ["maildir", "mbox", "read_only", "user", "password_env", "password_file", "password_command"];
 
 fn mechanism(name: &str) -> Result<Mechanism, String> {
     name.parse().map_err(|_| {
@@ -127,6 +148,10 @@ Examples:
   All the ways in which it can misbehave, and two of them:
     popwire serve --quirk help
     popwire serve --maildir Mail --user al --quirk capa=err --quirk segment=1
+  As a provider does; as a file describes it; as it went the last time:
+    popwire serve --maildir Mail --user al --personality gmail
+    popwire serve --scenario provider.toml
+    popwire serve --transcript session.txt
 
 More, with passwords and exit codes: popwire serve --help";
 
@@ -166,4 +191,6 @@ Examples:
   A server that gives two messages the same unique-id, and sends its answers
   octet by octet:
     popwire serve --maildir Mail --user al --quirk uidl_dup=1,2 \\
-      --quirk segment=1";
+      --quirk segment=1
+  A connection that is reset within the third message:
+    popwire serve --maildir Mail --user al --fault RETR#3@1000:reset";

@@ -1,4 +1,4 @@
-//! `popwire serve`: one mailbox, served by POP3 until a signal comes.
+//! `popwire serve`: a mailbox, a scenario or a transcript, served by POP3 until a signal comes.
 
 use std::fs;
 use std::io;
@@ -9,7 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use popwire::Secret;
-use popwire_server::{Builder, Event, Knob, Maildrop, Server, StartError};
+use popwire_server::{
+    Builder, Event, Knob, Maildrop, Personality, PersonalityError, QuirkError, Scenario, Server, StartError,
+    Transcript,
+};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -37,24 +40,22 @@ pub(super) fn run(args: &ServeArgs, output: &mut Output) -> Result<Exit, Problem
         list_knobs(output);
         return Ok(Exit::Ok);
     }
-    let Some(user) = args.user.as_deref().filter(|user| !user.is_empty()) else {
-        return Err(usage("it is not said who may sign in", "Add --user NAME."));
-    };
+    if args.personality.as_deref() == Some("help") {
+        list_personalities(output);
+        return Ok(Exit::Ok);
+    }
     check_addresses(args)?;
-    let (maildrop, place) = maildrop(args)?;
-    let (password, made) = password(args, user, output)?;
+    let (builder, subject) = describe(args, output)?;
     allow_files(args.max_connections.get(), output);
 
     let (tell, told) = mpsc::channel(WAITING);
     let untold = Arc::new(AtomicU64::new(0));
     let count = Arc::clone(&untold);
-    let builder = describe(args)?.user(user, password.expose(), maildrop.clone()).on_event(move |event| {
+    let builder = builder.on_event(move |event| {
         if tell.try_send(event.clone()).is_err() {
             count.fetch_add(1, Ordering::Relaxed);
         }
     });
-    // Read once before anybody asks, so that a mailbox that cannot be served is not.
-    let messages = maildrop.len().map_err(|error| unreadable(place, &error))?;
 
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -73,8 +74,7 @@ pub(super) fn run(args: &ServeArgs, output: &mut Output) -> Result<Exit, Problem
             Problem::new(Exit::CannotCreate, what, "Nothing was served. Name another file: --ca-out FILE")
         })?;
     }
-    let serving = told::Serving { args, user, place, messages, server: &server, made: made.as_ref() };
-    serving.announce(output);
+    told::Serving { args, subject: &subject, server: &server }.announce(output);
 
     let begun = Instant::now();
     let mut printer = Printer { totals: Totals::default(), told, output };
@@ -89,6 +89,52 @@ pub(super) fn run(args: &ServeArgs, output: &mut Output) -> Result<Exit, Problem
     }
     totals.conclude(cut, begun.elapsed(), output);
     Ok(Exit::Ok)
+}
+
+/// What is served.
+enum Subject<'a> {
+    Mailbox {
+        user: &'a str,
+        place: &'a Path,
+        messages: usize,
+        /// The password, if nobody knows it yet.
+        made: Option<Secret>,
+    },
+    Scenario(&'a Path),
+    Transcript(&'a Path),
+}
+
+/// The server as the options have it.
+fn describe<'a>(args: &'a ServeArgs, output: &mut Output) -> Result<(Builder, Subject<'a>), Problem> {
+    if let Some(path) = &args.scenario {
+        let scenario = Scenario::from_file(path).map_err(|error| {
+            let what = format!("the scenario cannot be served: {error}");
+            Problem::configuration(what, "Nothing was served. docs/scenario.md has all keys, with examples.")
+        })?;
+        let builder = scenario.builder().record(false);
+        return Ok((behaviour(args, builder)?, Subject::Scenario(path)));
+    }
+    let builder = network(args)?;
+    if let Some(path) = &args.transcript {
+        let text = String::from_utf8_lossy(&read("--transcript", path)?).into_owned();
+        let transcript = Transcript::parse(&text).map_err(|error| {
+            let what = format!("{} is no transcript: {error}", path.display());
+            Problem::configuration(
+                what,
+                "Nothing was served. Its lines begin with C: and S:, as popwire -vv prints them.",
+            )
+        })?;
+        return Ok((behaviour(args, builder)?.transcript(transcript), Subject::Transcript(path)));
+    }
+    let Some(user) = args.user.as_deref().filter(|user| !user.is_empty()) else {
+        return Err(usage("it is not said who may sign in", "Add --user NAME."));
+    };
+    let (maildrop, place) = maildrop(args)?;
+    let (password, made) = password(args, user, output)?;
+    // Read once before anybody asks, so that a mailbox that cannot be served is not.
+    let messages = maildrop.len().map_err(|error| unreadable(place, &error))?;
+    let builder = behaviour(args, builder)?.user(user, password.expose(), maildrop);
+    Ok((builder, Subject::Mailbox { user, place, messages, made }))
 }
 
 /// Prints events as they come.
@@ -124,8 +170,8 @@ impl Printer<'_> {
     }
 }
 
-/// The server as the options have it, but for its user.
-fn describe(args: &ServeArgs) -> Result<Builder, Problem> {
+/// Where it listens, and what it bears.
+fn network(args: &ServeArgs) -> Result<Builder, Problem> {
     let mut builder = Server::builder()
         .record(false)
         .listen(args.listen)
@@ -142,13 +188,23 @@ fn describe(args: &ServeArgs) -> Result<Builder, Problem> {
         let key = Secret::from(read("--tls-key", key)?);
         builder = builder.certificate_pem(read("--tls-cert", certificate)?, key.expose());
     }
-    for quirk in &args.quirk {
-        let refused = |error: popwire_server::QuirkError| {
-            usage(format!("--quirk {error}"), "All of them: popwire serve --quirk help")
+    Ok(builder)
+}
+
+/// How it departs from the RFCs, and what goes wrong. A quirk changes a personality, so it comes after it.
+fn behaviour(args: &ServeArgs, mut builder: Builder) -> Result<Builder, Problem> {
+    if let Some(name) = &args.personality {
+        let refused = |error: PersonalityError| {
+            usage(format!("--personality {error}"), "All of them: popwire serve --personality help")
         };
+        builder = builder.personality(name).map_err(refused)?;
+    }
+    for quirk in &args.quirk {
+        let refused =
+            |error: QuirkError| usage(format!("--quirk {error}"), "All of them: popwire serve --quirk help");
         builder = builder.quirk(quirk).map_err(refused)?;
     }
-    Ok(builder)
+    Ok(args.fault.iter().cloned().fold(builder, Builder::fault))
 }
 
 /// A password in the clear over a network is nothing that happens by a slip.
@@ -235,9 +291,19 @@ fn allow_files(connections: usize, output: &mut Output) {
 fn list_knobs(output: &mut Output) {
     let columns = if output.stdout_is_terminal() { text::columns(&io::stdout()) } else { 78 };
     for knob in Knob::all() {
-        output.report(&format!("{}={}", knob.name(), knob.values().join(" | ")));
+        let values = format!("{}={}", knob.name(), knob.values().join(" | "));
+        output.report(&text::wrap(&values, columns, ""));
         output.report(&text::wrap(knob.about(), columns, "    "));
         output.event(&told::knob(knob));
+    }
+}
+
+fn list_personalities(output: &mut Output) {
+    let columns = if output.stdout_is_terminal() { text::columns(&io::stdout()) } else { 78 };
+    for personality in Personality::all() {
+        output.report(personality.name());
+        output.report(&text::wrap(personality.about(), columns, "    "));
+        output.event(&told::personality(personality));
     }
 }
 

@@ -213,3 +213,63 @@ fn what_cannot_be_served_is_said() {
     let help = serve("--quirk help");
     assert!(help.good().out.contains("quit=close | close_before\n    QUIT closes"), "{}", help.out);
 }
+
+#[test]
+fn a_personality_a_quirk_and_a_fault_go_together() {
+    let options = "--maildir Mail --user alice --ca-out ca.pem --personality gmail --quirk window=2 --fault RETR#2@5:cut";
+    let serving = Serving::start(home(), options);
+    let fetched = serving.fetch("--delete");
+    // The second message broke off: it is not here, and nothing was deleted, since there was no QUIT.
+    assert_eq!(fetched.code, 75, "{fetched:?}");
+    assert_eq!(popwire_interop::maildir::contents(serving.home.path().join("Got")).unwrap().len(), 1);
+    assert_eq!(popwire_interop::maildir::contents(serving.home.path().join("Mail")).unwrap().len(), 3);
+    serving.end(Signal::TERM);
+}
+
+#[test]
+fn a_scenario_is_served() {
+    let home = home();
+    let scenario = r#"
+        personality = "dovecot"
+        quirks = ["uidl_dup=1,2"]
+        [[user]]
+        name = "bob"
+        password = "s3cret"
+        messages = [{ text = "Subject: one\r\n\r\n1\r\n" }, { text = "Subject: two\r\n\r\n2\r\n" }]
+    "#;
+    fs::write(home.path().join("it.toml"), scenario).unwrap();
+    let serving = Serving::start(home, "--scenario it.toml --ca-out ca.pem");
+    let tls = serving.began["tls"].as_str().unwrap();
+    let line = format!("ls pops://bob@{tls} --ca ca.pem");
+    let mut list = assert_cmd::Command::from_std(command(serving.home.path(), &line));
+    let listed = run(list.env("POPWIRE_PASSWORD", "s3cret"));
+    let ids: Vec<_> = listed.out.lines().filter_map(|line| line.split('\t').nth(2)).collect();
+    assert!(ids.len() == 2 && ids[0] == ids[1], "{listed:?}");
+    serving.end(Signal::TERM);
+
+    // What makes no sense is told by line and column, and nothing is served.
+    let home = self::home();
+    fs::write(home.path().join("it.toml"), "personalty = \"dovecot\"\n").unwrap();
+    let refused = run(&mut assert_cmd::Command::from_std(command(home.path(), "serve --scenario it.toml")));
+    assert_eq!(refused.code, 78);
+    assert!(
+        refused.err.contains("line 1, column 1") && refused.err.contains("did you mean `personality`"),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn a_transcript_is_played() {
+    let home = home();
+    let transcript = "S: +OK ready\nC: CAPA\nS: -ERR what?\nC: USER alice\nS: +OK\nC: PASS ********\n\
+                      S: -ERR [AUTH] the account has moved\nC: QUIT\nS: +OK\n";
+    fs::write(home.path().join("it.txt"), transcript).unwrap();
+    let serving = Serving::start(home, "--transcript it.txt");
+    let plain = serving.began["plain"].as_str().unwrap();
+    let line = format!("ls pop://alice@{plain} --insecure-plaintext");
+    let mut list = assert_cmd::Command::from_std(command(serving.home.path(), &line));
+    let listed = run(list.env("POPWIRE_PASSWORD", "s3cret"));
+    assert_eq!(listed.code, 77, "{listed:?}");
+    assert!(listed.err.contains("the account has moved"), "{listed:?}");
+    serving.end(Signal::TERM);
+}

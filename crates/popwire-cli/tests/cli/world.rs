@@ -23,6 +23,7 @@ pub(crate) struct World {
 }
 
 /// How a run of the program ended.
+#[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) code: i32,
     pub(crate) out: String,

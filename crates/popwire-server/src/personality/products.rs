@@ -176,7 +176,6 @@ pub(super) const ALL: &[Personality] = &[
             ("not a message number", "Noise after message number: {argument}"),
         ],
         quirks: &["uidl_format=dovecot", "bad_cmd_max=20", "bare_auth=1"],
-        ..PLAIN
     },
     Personality {
         name: "exchange",
@@ -250,7 +249,6 @@ pub(super) const ALL: &[Personality] = &[
             (NO_SUCH, "Message number out of range."),
         ],
         quirks: &["popped=on_quit", "window=250"],
-        ..PLAIN
     },
     Personality {
         name: "gmail_auth",
@@ -286,7 +284,6 @@ pub(super) const ALL: &[Personality] = &[
             ("wrong name or password; goodbye", "Too many invalid logon attempts."),
         ],
         quirks: &["login_needs_tls=1", "uidl_reuse=1", "line_max=500", "idle_timeout=600", "say=hmailserver"],
-        ..PLAIN
     },
     Personality {
         name: "james",
@@ -312,7 +309,6 @@ pub(super) const ALL: &[Personality] = &[
             ("no such mechanism", "Unsupported authentication mechanism."),
         ],
         quirks: &["login_needs_tls=1"],
-        ..PLAIN
     },
     Personality {
         name: "mailutils",

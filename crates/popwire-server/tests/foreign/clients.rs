@@ -9,15 +9,18 @@ use popwire_interop::{maildir, testdata};
 
 use crate::{PASSWORD, World};
 
+/// What a client makes of a message.
+type Change = fn(&[u8]) -> Vec<u8>;
+
 pub(crate) struct Client {
     pub(crate) name: &'static str,
     run: fn(&World) -> Vec<Vec<u8>>,
     /// What it makes of any message.
-    makes: fn(&[u8]) -> Vec<u8>,
+    makes: Change,
     /// Messages that it does not survive, by the beginnings of their names, and why.
     cannot: &'static [(&'static str, &'static str)],
     /// Messages that it changes, what it makes of them, and why.
-    changes: &'static [(&'static str, fn(&[u8]) -> Vec<u8>, &'static str)],
+    changes: &'static [(&'static str, Change, &'static str)],
 }
 
 impl Client {

@@ -1,13 +1,12 @@
 //! What `popwire serve` says: where it listens, what happens, and what it was in all.
 
-use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use popwire::Secret;
-use popwire_server::{Event, EventKind, Knob, Server};
+use popwire_server::{Event, EventKind, Knob, Personality, Server};
 use serde_json::{Value, json};
 
+use super::Subject;
 use crate::args::ServeArgs;
 use crate::output::Output;
 use crate::text;
@@ -15,45 +14,64 @@ use crate::text;
 /// What is served, and where.
 pub(super) struct Serving<'a> {
     pub(super) args: &'a ServeArgs,
-    pub(super) user: &'a str,
-    pub(super) place: &'a Path,
-    pub(super) messages: usize,
+    pub(super) subject: &'a Subject<'a>,
     pub(super) server: &'a Server,
-    /// The password, if nobody knows it yet.
-    pub(super) made: Option<&'a Secret>,
 }
 
 impl Serving<'_> {
     pub(super) fn announce(&self, output: &mut Output) {
         let (plain, tls) = (self.server.addr(), self.server.tls_addr());
-        let password = self.made.map(|made| String::from_utf8_lossy(made.expose()));
         let read_only = if self.args.read_only { ", read-only" } else { "" };
-        output.report(&format!(
-            "Serving {} from {}{read_only}, to {}.",
-            text::messages(self.messages as u64),
-            self.place.display(),
-            text::field(self.user),
-        ));
+        output.report(&match self.subject {
+            Subject::Mailbox { user, place, messages, .. } => format!(
+                "Serving {} from {}{read_only}, to {}.",
+                text::messages(*messages as u64),
+                place.display(),
+                text::field(user),
+            ),
+            Subject::Scenario(path) => format!("Serving the scenario {}.", path.display()),
+            Subject::Transcript(path) => {
+                format!("Playing the transcript {} to all who connect.", path.display())
+            }
+        });
         output.report(&format!("Listening on {plain}, with STLS, and on {tls}, with TLS."));
-        if let Some(password) = &password {
-            output.report(&format!("The password, made up for this run, is {password}"));
+        if let Subject::Mailbox { user, made, .. } = self.subject {
+            let password = made.as_ref().map(|made| String::from_utf8_lossy(made.expose()));
+            if let Some(password) = &password {
+                output.report(&format!("The password, made up for this run, is {password}"));
+            }
+            output.report(&format!("Try it:\n  {}", self.command(user, password.as_deref())));
         }
-        output.report(&format!("Try it:\n  {}\nCtrl-C ends it.\n", self.command(password.as_deref())));
-        output.event(&json!({
-            "event": "serving",
-            "plain": plain.to_string(),
-            "tls": tls.to_string(),
-            "user": self.user,
-            "password": password,
-            "messages": self.messages,
-            "read_only": self.args.read_only,
-        }));
+        output.report("Ctrl-C ends it.\n");
+        output.event(&match self.subject {
+            Subject::Mailbox { user, messages, made, .. } => json!({
+                "event": "serving",
+                "plain": plain.to_string(),
+                "tls": tls.to_string(),
+                "user": user,
+                "password": made.as_ref().map(|made| String::from_utf8_lossy(made.expose())),
+                "messages": messages,
+                "read_only": self.args.read_only,
+            }),
+            Subject::Scenario(path) => json!({
+                "event": "serving",
+                "plain": plain.to_string(),
+                "tls": tls.to_string(),
+                "scenario": path.display().to_string(),
+            }),
+            Subject::Transcript(path) => json!({
+                "event": "serving",
+                "plain": plain.to_string(),
+                "tls": tls.to_string(),
+                "transcript": path.display().to_string(),
+            }),
+        });
     }
 
     /// What lists this mailbox, ready for a shell.
-    fn command(&self, password: Option<&str>) -> String {
+    fn command(&self, user: &str, password: Option<&str>) -> String {
         let password = password.map(|password| format!("POPWIRE_PASSWORD={password} ")).unwrap_or_default();
-        let user = percent_encoded(self.user);
+        let user = percent_encoded(user);
         let (plain, tls) = (self.server.addr(), self.server.tls_addr());
         let at = |ip: std::net::IpAddr, port: u16| {
             // Who listens everywhere is found here, too.
@@ -179,13 +197,26 @@ pub(super) fn object(event: &Event) -> Value {
 }
 
 /// A knob as an object.
+pub(super) fn personality(personality: &Personality) -> Value {
+    json!({
+        "personality": personality.name(),
+        "about": personality.about(),
+        "quirks": personality.quirks(),
+        "deviations": ids(personality.deviations()),
+    })
+}
+
+/// As the documentation has them.
+fn ids(deviations: &[u16]) -> Vec<String> {
+    deviations.iter().map(|number| format!("Q-{number:03}")).collect()
+}
+
 pub(super) fn knob(knob: &Knob) -> Value {
-    let deviations: Vec<String> = knob.deviations().iter().map(|number| format!("Q-{number:03}")).collect();
     json!({
         "quirk": knob.name(),
         "values": knob.values(),
         "about": knob.about(),
-        "deviations": deviations,
+        "deviations": ids(knob.deviations()),
     })
 }
 
