@@ -292,7 +292,7 @@ fn list_knobs(output: &mut Output) {
     let columns = if output.stdout_is_terminal() { text::columns(&io::stdout()) } else { 78 };
     for knob in Knob::all() {
         let values = format!("{}={}", knob.name(), knob.values().join(" | "));
-        output.report(&text::wrap(&values, columns, ""));
+        output.report(text::wrap(&values, columns, "  ").trim_start());
         output.report(&text::wrap(knob.about(), columns, "    "));
         output.event(&told::knob(knob));
     }

@@ -211,7 +211,7 @@ fn what_cannot_be_served_is_said() {
         serve(line).failed(code, &[words]);
     }
     let help = serve("--quirk help");
-    assert!(help.good().out.contains("quit=close | close_before\n    QUIT closes"), "{}", help.out);
+    assert!(help.good().out.contains("segment=1 | 7 | random\n    Answers come"), "{}", help.out);
 }
 
 #[test]
