@@ -50,7 +50,8 @@ def knobs():
 def tests(names):
     """(id, verdict, text, settings) of each test."""
     settings = re.compile(r'"((?:' + "|".join(names) + r')(?:=(?:[^"\\]|\\.)*)?)"')
-    personalities = re.compile(r'personality\("(\w+)"\)')
+    products = (PERSONALITIES / "products.rs").read_text(encoding="utf-8")
+    personalities = re.compile('"(' + "|".join(re.findall(r'name: "(\w+)"', products)) + ')"')
     for path in sorted(TESTS.glob("*.rs")):
         text = path.read_text(encoding="utf-8")
         pieces = re.split(r"^ *(?:async )?fn ((?:[qp]_\d{3}_)+\w+)\(\)", text, flags=re.M)
@@ -66,7 +67,8 @@ def tests(names):
             # What stands before the next test's comment is this test's.
             body = re.split(r"\n\n *///", body)[0]
             used = list(dict.fromkeys(settings.findall(body)))
-            used += [f"personality {who}" for who in dict.fromkeys(personalities.findall(body))]
+            if ".personality(" in body:
+                used += [f"personality {who}" for who in dict.fromkeys(personalities.findall(body))]
             for one in ids:
                 yield one, verdict, said.strip(), used
 
