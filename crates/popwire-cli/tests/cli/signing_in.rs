@@ -404,7 +404,7 @@ fn a_wrong_password_by_every_mechanism() {
         run.failed(
             77,
             &[
-                "error: localhost: the server refused the login: -ERR [AUTH] wrong name or password.",
+                "error: localhost: the server refused the login: -ERR [AUTH] wrong name or password",
                 "Nothing was lost or deleted.",
                 "app password",
             ],
