@@ -125,8 +125,10 @@ impl Core {
                 Error::new(Kind::Refused { verb, reply: reply.clone(), refusal })
             }
             // Some servers let everybody in and refuse the first command of those who come too soon; some cannot load a
-            // message just now.
-            Verb::Stat | Verb::Retr | Verb::Top if reply.code().is_none() && asks_for_patience(reply) => {
+            // message or its unique-id just now.
+            Verb::Stat | Verb::Uidl | Verb::Retr | Verb::Top
+                if reply.code().is_none() && asks_for_patience(reply) =>
+            {
                 Error::new(Kind::Refused { verb, reply: reply.clone(), refusal: Refusal::Temporary })
             }
             _ if reply.code().is_none() && lacks_command(reply) => {

@@ -190,7 +190,7 @@ case! {
         let mut client = go!(enter(&server));
         assert!(client.capabilities().has("UIDL"));
         let error = go!(client.uidl()).unwrap_err();
-        assert!(error.is_refused() && error.to_string().contains("try again later"), "{error:?}");
+        assert!(error.is_temporary() && error.to_string().contains("try again later"), "{error:?}");
         assert!(!client.is_broken());
         assert_eq!(go!(client.uidl()).unwrap().len(), 3);
     }
