@@ -46,6 +46,7 @@ pub fn mbox(data: &[u8]) {
         assert!(messages.iter().map(Vec::len).sum::<usize>() <= data.len());
     }
     assert_eq!(std::fs::read(&path).expect("it is still there"), data, "reading changes nothing");
+    std::fs::remove_file(&path).expect("it was still there");
 }
 
 /// One for each process and thread, in memory where there is a place for that.

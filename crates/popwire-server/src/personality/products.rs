@@ -295,7 +295,7 @@ pub(super) const ALL: &[Personality] = &[
             &["UIDL", "TOP", "PIPELINING"],
         ]),
         answers: &[
-            ("PASS", "Welcome alice"),
+            ("PASS", "Welcome"),
             ("LIST", "{count} {octets}"),
             ("UIDL", "unique-id listing follows"),
             ("RETR", "Message follows"),
