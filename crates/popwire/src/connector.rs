@@ -3,7 +3,7 @@
 use popwire_proto::Limits;
 
 use crate::trace::{Trace, TraceEvent, TraceLevel};
-use crate::{Timeouts, Tls};
+use crate::{Pipelining, Timeouts, Tls, Window};
 
 /// How to reach a server: its name, the protection of the connection, deadlines, limits.
 ///
@@ -29,6 +29,8 @@ pub struct Connector {
     pub(crate) masked: Vec<String>,
     pub(crate) capa: bool,
     pub(crate) unverified_login: bool,
+    pub(crate) pipelining: Pipelining,
+    pub(crate) window: Window,
     pub(crate) trace: Trace,
 }
 
@@ -64,6 +66,8 @@ impl Connector {
             masked: Vec::new(),
             capa: true,
             unverified_login: false,
+            pipelining: Pipelining::default(),
+            window: Window::default(),
             trace: Trace::default(),
         }
     }
@@ -115,6 +119,21 @@ impl Connector {
     #[must_use]
     pub fn without_capa(mut self) -> Self {
         self.capa = false;
+        self
+    }
+
+    /// Whether commands are sent before the answers to earlier ones are there. Default
+    /// [`Pipelining::WhereAnnounced`].
+    #[must_use]
+    pub fn pipelining(mut self, pipelining: Pipelining) -> Self {
+        self.pipelining = pipelining;
+        self
+    }
+
+    /// How far commands may run ahead of their answers.
+    #[must_use]
+    pub fn window(mut self, window: Window) -> Self {
+        self.window = window;
         self
     }
 

@@ -4,10 +4,10 @@
 //! A conversation has no socket and does not wait. It is told what was heard and says what comes next; the pump does it.
 
 use popwire_proto::command::{
-    ApopCommand, AuthCommand, AuthResponseCommand, CapaCommand, Line, PassCommand, RpopCommand, StlsCommand,
+    ApopCommand, AuthCommand, AuthResponseCommand, Line, ListOneCommand, PassCommand, RpopCommand,
     UserCommand,
 };
-use popwire_proto::{ArgumentError, Command, Limits, Reply, Shape, Verb};
+use popwire_proto::{ArgumentError, Command, Limits, MessageNumber, Reply, Shape, Verb};
 
 use crate::connector::Security;
 use crate::core::Core;
@@ -34,8 +34,10 @@ pub(crate) trait Conversation {
 
 /// What came of the last step.
 pub(crate) enum Heard {
-    /// Nothing: this is the beginning, or a handshake was done.
+    /// Nothing: this is the beginning, commands went out, or a handshake was done.
     Nothing,
+    /// No answer, for some seconds.
+    Silence,
     /// This reply to this command.
     Reply(Verb, Reply),
     /// This result of work.
@@ -46,6 +48,12 @@ pub(crate) enum Heard {
 pub(crate) enum Next {
     /// Send this and hear the reply.
     Say(Say),
+    /// Send these in one write.
+    Together(Vec<Say>),
+    /// Send this, behind others whose answers are owed.
+    Behind(Say),
+    /// Hear the next reply that is owed; with patience, tell of a silence before the deadline.
+    Hear { patience: bool },
     /// Hear the greeting.
     Listen,
     /// Do the TLS handshake.
@@ -69,8 +77,17 @@ impl Work {
     }
 }
 
+/// The message that no maildrop has: to ask for it is a command that every server refuses, and that does nothing.
+const NO_MESSAGE: MessageNumber = 2_147_483_647;
+
 /// The commands that conversations consist of.
 pub(crate) enum Say {
+    /// LIST of a message that there is not.
+    Unknown,
+    Noop,
+    Stat,
+    List,
+    Uidl,
     Capa,
     Stls,
     User(UserCommand),
@@ -86,6 +103,10 @@ impl Command for Say {
 
     fn verb(&self) -> Verb {
         match self {
+            Self::Unknown | Self::List => Verb::List,
+            Self::Noop => Verb::Noop,
+            Self::Stat => Verb::Stat,
+            Self::Uidl => Verb::Uidl,
             Self::Capa => Verb::Capa,
             Self::Stls => Verb::Stls,
             Self::User(_) => Verb::User,
@@ -98,13 +119,16 @@ impl Command for Say {
     }
 
     fn shape(&self) -> Shape {
-        if matches!(self, Self::Capa) { Shape::MultiLine } else { Shape::SingleLine }
+        match self {
+            Self::Capa | Self::List | Self::Uidl => Shape::MultiLine,
+            _ => Shape::SingleLine,
+        }
     }
 
     fn encode(&self, line: &mut Line<'_>) -> Result<(), ArgumentError> {
         match self {
-            Self::Capa => CapaCommand.encode(line),
-            Self::Stls => StlsCommand.encode(line),
+            Self::Unknown => ListOneCommand { number: NO_MESSAGE }.encode(line),
+            Self::Noop | Self::Stat | Self::List | Self::Uidl | Self::Capa | Self::Stls => Ok(()),
             Self::User(command) => command.encode(line),
             Self::Pass(command) => command.encode(line),
             Self::Apop(command) => command.encode(line),

@@ -10,10 +10,11 @@ use proto::{Body, Command, End, IrregularEnd, Reply, State, Verb};
 
 use crate::error::{Kind, Policy, Refusal};
 use crate::login::{Method, asks_for_patience, classify, lacks_command};
+use crate::pipeline::Standing;
 use crate::timeouts::{Wait, Watch};
 use crate::tls::Established;
 use crate::trace::{Trace, TraceEvent};
-use crate::{Connector, Error, Farewell, Result, Security, TlsInfo};
+use crate::{Connector, Error, Farewell, Pipelining, Result, Security, TlsInfo, Window};
 
 #[derive(Debug)]
 pub(crate) struct Core {
@@ -34,6 +35,11 @@ pub(crate) struct Core {
     masked: Vec<String>,
     /// Whether conversations ask for capabilities.
     pub(crate) capa: bool,
+    pipelining: Pipelining,
+    pub(crate) window: Window,
+    pub(crate) standing: Standing,
+    /// How many octets of the message that is being read, or was read last, were taken.
+    octets: Option<u64>,
     /// A login has begun and not ended: either it goes on, or its caller gave it up.
     pub(crate) login: Option<OpenLogin>,
     /// The way by which a login came to its end.
@@ -78,6 +84,10 @@ impl Core {
             shows_certificate: connector.tls.shows_certificate(),
             masked: connector.masked.clone(),
             capa: connector.capa,
+            pipelining: connector.pipelining,
+            window: connector.window,
+            standing: Standing::default(),
+            octets: None,
             login: None,
             logged_in_by: None,
         }
@@ -148,12 +158,17 @@ impl Core {
 
     /// A deadline passed.
     pub(crate) fn passed(&mut self, wait: Wait, now: Duration) -> Result<()> {
-        if wait != Wait::Rescue {
-            self.watch.again(now);
-            return Err(Error::timeout(wait));
-        }
-        if self.machine.rescue().is_none() {
-            self.watch.rescue_tried();
+        match wait {
+            Wait::Rescue => {
+                if self.machine.rescue().is_none() {
+                    self.watch.rescue_tried();
+                }
+            }
+            Wait::Patience => self.watch.lose_patience(),
+            wait => {
+                self.watch.again(now);
+                return Err(Error::timeout(wait));
+            }
         }
         Ok(())
     }
@@ -193,6 +208,24 @@ impl Core {
             self.trace.event(TraceEvent::Body(chunk.get(..octets).unwrap_or(chunk)));
         }
         self.machine.consume(octets);
+        let taken = self.octets.get_or_insert(0);
+        *taken = taken.saturating_add(u64::try_from(octets).unwrap_or(u64::MAX));
+    }
+
+    /// The octets of messages that were taken since this was asked last; nothing if there was none.
+    pub(crate) fn take_octets(&mut self) -> Option<u64> {
+        self.octets.take()
+    }
+
+    /// Whether commands may be sent before the answers to earlier ones are there, by what the server says and what is known
+    /// of it.
+    pub(crate) fn may_pipeline(&self) -> bool {
+        let allowed = match self.pipelining {
+            Pipelining::Never => false,
+            Pipelining::Always => true,
+            Pipelining::WhereAnnounced => self.capabilities.has("PIPELINING"),
+        };
+        allowed && self.standing != Standing::Refuted
     }
 
     /// The greeting came.

@@ -30,7 +30,8 @@ pub enum Farewell {
     Committed {
         /// How many were marked.
         marked: u64,
-        /// The reply; `None` if there was nothing to delete and the server hung up without a word.
+        /// The reply; `None` if there was nothing to delete, and it was not waited for or the server hung up without a
+        /// word.
         reply: Option<Reply>,
     },
     /// The server said `-ERR`: some or all of the marked messages were not deleted.

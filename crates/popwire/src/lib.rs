@@ -48,7 +48,9 @@ mod conversation;
 mod core;
 mod error;
 mod farewell;
+mod inventory;
 mod login;
+mod pipeline;
 pub mod probe;
 mod timeouts;
 mod tls;
@@ -60,7 +62,9 @@ mod url;
 pub use connector::{Connector, Security};
 pub use error::{Error, Result, TlsProblem};
 pub use farewell::Farewell;
+pub use inventory::Inventory;
 pub use login::{Ask, Attempt, Login, Method};
+pub use pipeline::{Pipelining, Window};
 pub use popwire_proto::listing::{
     Capabilities, Capability, Expire, Languages, LastAccessed, Mechanisms, OneScan, OneUniqueId, Scan,
     ScanListing, Stat, UniqueId, UniqueIds,

@@ -91,6 +91,8 @@ pub(crate) enum Wait {
     Whole,
     /// Not a failure: the moment to look whether a message has ended irregularly.
     Rescue,
+    /// Not a failure: the moment to ask whether an answer comes at all.
+    Patience,
 }
 
 impl fmt::Display for Wait {
@@ -104,7 +106,7 @@ impl fmt::Display for Wait {
             Self::Answer(verb) => write!(f, "the server's answer to {verb} took too long"),
             Self::Idle(verb) => write!(f, "the server fell silent in the middle of its answer to {verb}"),
             Self::Whole => f.write_str("the session took longer than allowed"),
-            Self::Rescue => f.write_str("the server fell silent"),
+            Self::Rescue | Self::Patience => f.write_str("the server fell silent"),
         }
     }
 }
@@ -129,7 +131,22 @@ pub(crate) struct Watch {
     last_octet: Duration,
     deletions: bool,
     rescue_tried: bool,
+    patience: Patience,
 }
+
+/// Whether a silence before an answer is of interest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Patience {
+    #[default]
+    Endless,
+    /// After some seconds somebody wants to know.
+    Limited,
+    /// They have passed.
+    Over,
+}
+
+/// After how long a silence an answer is missed that could have come with another.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Watch {
     pub(crate) fn new(timeouts: Timeouts) -> Self {
@@ -143,6 +160,7 @@ impl Watch {
             last_octet: Duration::ZERO,
             deletions: false,
             rescue_tried: false,
+            patience: Patience::Endless,
         }
     }
 
@@ -155,7 +173,23 @@ impl Watch {
     pub(crate) fn expect(&mut self, verb: Verb, deletions: bool, begun: bool, now: Duration) {
         (self.verb, self.deletions, self.begun) = (verb, deletions, begun);
         self.status_alone = false;
+        self.patience = Patience::Endless;
         self.again(now);
+    }
+
+    /// A silence before the answer that is waited for is to be told.
+    pub(crate) fn limit_patience(&mut self) {
+        self.patience = Patience::Limited;
+    }
+
+    /// There was such a silence.
+    pub(crate) fn lose_patience(&mut self) {
+        self.patience = Patience::Over;
+    }
+
+    /// Whether there was.
+    pub(crate) fn is_out_of_patience(&self) -> bool {
+        self.patience == Patience::Over
     }
 
     /// A deadline passed and was told; whoever waits on has the whole time again.
@@ -207,7 +241,12 @@ impl Watch {
         let idle = many.then(|| (after(silence), Wait::Idle(self.verb)));
         let grace = self.timeouts.rescue.filter(|_| many && self.is_message() && !self.rescue_tried);
         let rescue = grace.map(|grace| (after(grace), Wait::Rescue));
-        [idle, rescue].into_iter().flatten().fold(self.by_clock(), |a, b| if b.0 < a.0 { b } else { a })
+        let limited = self.patience == Patience::Limited && !self.begun;
+        let patience = limited.then(|| (after(self.timeouts.rescue.unwrap_or(PATIENCE)), Wait::Patience));
+        [idle, rescue, patience]
+            .into_iter()
+            .flatten()
+            .fold(self.by_clock(), |a, b| if b.0 < a.0 { b } else { a })
     }
 
     fn by_clock(&self) -> (Duration, Wait) {

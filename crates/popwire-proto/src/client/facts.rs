@@ -27,6 +27,9 @@ pub(super) struct Facts {
     pub(super) response_codes: bool,
     /// How many messages are marked deleted.
     pub(super) marked: u64,
+    /// How many of the replies that are owed end a login, and how many of those belong to AUTH.
+    logins: usize,
+    exchanges: usize,
     greeted: bool,
     user_accepted: bool,
     /// The last reply was the `+OK` that ended an AUTH exchange.
@@ -44,14 +47,9 @@ pub(super) enum Tls {
 }
 
 impl Facts {
-    /// Whether this may be sent, with these replies owed. A raw line is its sender's own affair, except after QUIT and
-    /// within STLS, where nobody would read it.
-    pub(super) fn check<'a>(
-        &self,
-        verb: Verb,
-        mut owed: impl Iterator<Item = &'a Owed> + Clone,
-        settled: bool,
-    ) -> Result<(), OutOfOrder> {
+    /// Whether this may be sent. A raw line is its sender's own affair, except after QUIT and within STLS, where nobody
+    /// would read it.
+    pub(super) fn check(&self, verb: Verb, settled: bool) -> Result<(), OutOfOrder> {
         let authorized = self.state != State::Authorization;
         Err(match verb {
             _ if !self.greeted => OutOfOrder::BeforeGreeting,
@@ -59,8 +57,8 @@ impl Facts {
             _ if self.tls == Tls::Pending => OutOfOrder::StlsPending,
             Verb::Raw => return Ok(()),
             // Within AUTH it would be read as SASL data; after the last line of a login real servers lose it.
-            _ if owed.clone().any(Owed::is_sasl) => OutOfOrder::Sasl,
-            _ if owed.any(Owed::is_login) => OutOfOrder::LoginPending,
+            _ if self.exchanges > 0 => OutOfOrder::Sasl,
+            _ if self.logins > 0 => OutOfOrder::LoginPending,
             _ if self.challenged != (verb == Verb::AuthResponse) => OutOfOrder::Sasl,
             Verb::Pass if !self.user_accepted => OutOfOrder::PassWithoutUser,
             Verb::Utf8 if authorized => OutOfOrder::Utf8AfterLogin,
@@ -73,11 +71,13 @@ impl Facts {
     }
 
     /// A command goes out.
-    pub(super) fn sent(&mut self, verb: Verb) {
+    pub(super) fn sent(&mut self, owed: &Owed) {
         self.user_accepted = false;
         self.accepted_by_sasl = false;
         self.challenged = false;
-        match verb {
+        self.logins += usize::from(owed.is_login());
+        self.exchanges += usize::from(owed.is_sasl());
+        match owed.verb {
             Verb::Stls => self.tls = Tls::Pending,
             Verb::Quit => self.state = State::Update,
             _ => {}
@@ -87,6 +87,7 @@ impl Facts {
     /// A reply came; `last` tells whether it is the last that is owed.
     pub(super) fn heard(&mut self, owed: &Owed, status: Status, last: bool) {
         let ok = status == Status::Ok;
+        self.forget(owed);
         match owed.verb {
             Verb::Greeting => self.greeted = ok,
             Verb::User => self.user_accepted = ok && last,
@@ -101,6 +102,12 @@ impl Facts {
             Verb::Rset if ok => self.marked = 0,
             _ => {}
         }
+    }
+
+    /// A reply is not owed any more.
+    pub(super) fn forget(&mut self, owed: &Owed) {
+        self.logins = self.logins.saturating_sub(usize::from(owed.is_login()));
+        self.exchanges = self.exchanges.saturating_sub(usize::from(owed.is_sasl()));
     }
 
     /// The `+OK` to a line of an AUTH exchange did not end it. False if there was none just now.

@@ -147,7 +147,7 @@ impl Client {
     pub fn submit<C: Command>(&mut self, command: &C) -> Result<Submitted<'_>, Error> {
         self.check_broken()?;
         let verb = command.verb();
-        self.facts.check(verb, self.queue.iter(), self.is_settled())?;
+        self.facts.check(verb, self.is_settled())?;
         if self.is_settled() {
             match self.inbound.unread() {
                 [] if self.closed => return Err(self.closed_in(verb, 0)),
@@ -169,8 +169,9 @@ impl Client {
         let logging_in = self.facts.state == State::Authorization;
         let earlier = self.answered.as_ref().filter(|_| logging_in).map(|owed| owed.secrets.as_slice());
         let secrets = with_earlier(secrets, earlier.unwrap_or_default());
-        self.facts.sent(verb);
-        self.queue.push_back(Owed { verb, shape: command.shape(), secrets });
+        let owed = Owed { verb, shape: command.shape(), secrets };
+        self.facts.sent(&owed);
+        self.queue.push_back(owed);
         self.discarded = 0;
         Ok(Submitted { public, hidden })
     }
@@ -365,6 +366,17 @@ impl Client {
             }
         }
         Ok(true)
+    }
+
+    /// Expects none of the answers that are owed any more: the server has lost the commands. Some lose what comes together
+    /// with another command, or behind one that they refuse.
+    ///
+    /// Whether it is so, only the session's owner can find out. An answer that comes all the same breaks the session, as
+    /// anything does that nobody asked for. Where a login or QUIT is among them, their fate stays unknown.
+    pub fn write_off(&mut self) {
+        for owed in self.queue.drain(..) {
+            self.facts.forget(&owed);
+        }
     }
 
     /// Whether no answer is owed and no message is being read.

@@ -4,11 +4,12 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use popwire_proto::command::StlsCommand;
-use popwire_proto::{Command, Reply};
+use popwire_proto::{Command, OutOfOrder, Reply, Verb};
 
 use super::stream::{Stream, Transport, connect};
 use crate::conversation::{Conversation, Heard, Next};
 use crate::core::Core;
+use crate::pipeline::{Queue, Standing, Trial};
 use crate::tls::problem;
 use crate::{Connector, Error, Result, Security};
 
@@ -64,8 +65,7 @@ impl Pump {
     /// Commands in one write, and the reply to each, negative or not (RFC 2449 section 6.6).
     pub(super) fn exchange_all<C: Command>(&mut self, commands: &[C]) -> Result<Vec<Reply>> {
         self.leave_login()?;
-        self.settle()?;
-        self.overhear()?;
+        self.get_in_step()?;
         commands.iter().try_for_each(|command| self.core.submit(command, self.epoch.elapsed()))?;
         self.flush()?;
         commands.iter().map(|_| self.reply()).collect()
@@ -74,8 +74,7 @@ impl Pump {
     /// STLS with octets of the caller's behind it in the same write, and the handshake: false if STLS is refused. A server
     /// has to forget what came before the handshake (RFC 2595 section 4).
     pub(super) fn handshake_over(&mut self, octets: &[u8]) -> Result<bool> {
-        self.settle()?;
-        self.overhear()?;
+        self.get_in_step()?;
         self.core.submit(&StlsCommand, self.epoch.elapsed())?;
         let together = [self.core.machine.unsent(), octets].concat();
         self.core.machine.sent(usize::MAX);
@@ -98,11 +97,99 @@ impl Pump {
 
     /// One command, within a conversation or within what is left of one.
     fn say<C: Command>(&mut self, command: &C) -> Result<Reply> {
-        self.settle()?;
-        self.overhear()?;
+        self.get_in_step()?;
         self.core.submit(command, self.now())?;
         self.flush()?;
         self.reply()
+    }
+
+    /// A command whose reply nobody waits for.
+    pub(super) fn say_unheard<C: Command>(&mut self, command: &C) -> Result<()> {
+        self.leave_login()?;
+        self.send_together(std::slice::from_ref(command))
+    }
+
+    /// Commands in one write.
+    fn send_together<C: Command>(&mut self, commands: &[C]) -> Result<()> {
+        self.get_in_step()?;
+        commands.iter().try_for_each(|command| self.core.submit(command, self.epoch.elapsed()))?;
+        self.flush()
+    }
+
+    /// A command behind others whose answers are owed.
+    fn send_behind<C: Command>(&mut self, command: &C) -> Result<()> {
+        self.core.submit(command, self.now())?;
+        self.flush()
+    }
+
+    /// The next reply that is owed; with patience, a silence before it is told.
+    fn hear(&mut self, patience: bool) -> Result<Heard> {
+        self.core.resume(self.now());
+        if patience {
+            self.core.watch.limit_patience();
+        }
+        let verb = self.core.machine.awaiting().unwrap_or(Verb::Raw);
+        loop {
+            if let Some(reply) = self.core.reply()? {
+                return Ok(Heard::Reply(verb, reply));
+            }
+            if self.core.watch.is_out_of_patience() {
+                return Ok(Heard::Silence);
+            }
+            self.fill()?;
+        }
+    }
+
+    /// The next command of a queue, and the reply to it, negative or not; nothing when it is through.
+    pub(super) fn next_of<I>(&mut self, queue: &mut Queue<I>) -> Option<(I::Item, Result<Reply>)>
+    where
+        I: Iterator<Item: Command>,
+    {
+        if queue.is_over() {
+            return None;
+        }
+        match self.advance(queue) {
+            Ok(reply) => {
+                let (command, fault) = queue.answered()?;
+                let result = match (fault, reply) {
+                    (Some(fault), _) => Err(fault),
+                    (None, reply) => reply.ok_or_else(|| OutOfOrder::NoMessage.into()),
+                };
+                Some((command, result))
+            }
+            Err(error) => Some((queue.end()?, Err(error))),
+        }
+    }
+
+    /// Sends what may be sent, and waits for the reply to the command whose turn it is; none if it could not be sent.
+    fn advance<I>(&mut self, queue: &mut Queue<I>) -> Result<Option<Reply>>
+    where
+        I: Iterator<Item: Command>,
+    {
+        if queue.is_new() {
+            self.leave_login()?;
+            let may = self.core.may_pipeline() && queue.is_worth_a_trial();
+            if may && self.core.standing == Standing::Untried {
+                self.converse(Trial::new())?;
+            }
+            queue.begin((may && self.core.may_pipeline()).then_some(self.core.window));
+        }
+        if queue.is_idle() {
+            self.get_in_step()?;
+        }
+        queue.write_ahead(&mut self.core, self.epoch.elapsed())?;
+        self.flush()?;
+        if queue.is_owed() != Some(true) {
+            return Ok(None);
+        }
+        self.core.resume(self.now());
+        self.reply().map(Some)
+    }
+
+    /// Before a command goes out when nothing is owed: skips what a caller gave up on, and finds what nobody asked for.
+    fn get_in_step(&mut self) -> Result<()> {
+        self.settle()?;
+        self.overhear()
     }
 
     /// Goes through a conversation.
@@ -112,7 +199,10 @@ impl Pump {
         loop {
             let step = match conversation.next(&mut self.core, heard)? {
                 Next::Say(command) => self.say(&command).map(|reply| Heard::Reply(command.verb(), reply)),
-                Next::Listen => self.reply().map(|reply| Heard::Reply(popwire_proto::Verb::Greeting, reply)),
+                Next::Together(commands) => self.send_together(&commands).map(|()| Heard::Nothing),
+                Next::Behind(command) => self.send_behind(&command).map(|()| Heard::Nothing),
+                Next::Hear { patience } => self.hear(patience),
+                Next::Listen => self.reply().map(|reply| Heard::Reply(Verb::Greeting, reply)),
                 Next::Handshake => self.handshake().map(|()| Heard::Nothing),
                 Next::Work(work) => Ok(Heard::Worked(work.run())),
                 Next::Done => break,

@@ -38,6 +38,8 @@ pub(crate) struct LoggingIn<'a> {
     /// Why the last way that could not be gone could not; for want of a refusal.
     unfit: Option<Error>,
     accepted: Option<Reply>,
+    /// Whether CAPA follows.
+    capa: bool,
 }
 
 /// What was done last.
@@ -85,7 +87,14 @@ impl<'a> LoggingIn<'a> {
             refused: None,
             unfit: None,
             accepted: None,
+            capa: true,
         }
+    }
+
+    /// Leaves the CAPA after the login to its caller.
+    pub(crate) fn without_capa(mut self) -> Self {
+        self.capa = false;
+        self
     }
 
     fn first(&mut self, core: &mut Core) -> Result<Next> {
@@ -314,7 +323,7 @@ impl<'a> LoggingIn<'a> {
         core.logged_in_by = Some(method);
         self.accepted = Some(reply);
         self.stage = Stage::Capa;
-        if core.asks_capa() { Next::Say(Say::Capa) } else { Next::Done }
+        if self.capa && core.asks_capa() { Next::Say(Say::Capa) } else { Next::Done }
     }
 
     /// The server said `-ERR`.
@@ -456,6 +465,7 @@ impl Conversation for LoggingIn<'_> {
                 Ok(Next::Done)
             }
             Heard::Reply(verb, reply) => self.replied(core, verb, reply),
+            Heard::Silence => Err(self.give_up(core)),
             Heard::Worked(Worked::Secret(answer)) => self.asked(core, answer),
             Heard::Worked(worked) => match (std::mem::replace(&mut self.stage, Stage::Begin), worked) {
                 (Stage::Trying(current), Worked::Begun(begun)) => self.begun(core, current.method, begun),

@@ -1,6 +1,7 @@
 //! The async door: a [`Client`] for tokio.
 
 mod message;
+mod pipeline;
 mod probe;
 mod pump;
 mod stream;
@@ -11,9 +12,10 @@ use popwire_proto::command;
 use popwire_proto::listing::{
     Capabilities, Languages, LastAccessed, Mechanisms, OneScan, OneUniqueId, ScanListing, Stat, UniqueIds,
 };
-use popwire_proto::{Leniencies, MessageNumber, Reply, Secret, State};
+use popwire_proto::{Command, Leniencies, MessageNumber, Reply, Secret, State};
 
 pub use message::Message;
+pub use pipeline::{Deletions, Messages, Pipeline};
 pub use probe::probe;
 use pump::{Pump, elsewhere};
 pub use stream::Transport;
@@ -21,8 +23,9 @@ pub use stream::Transport;
 use crate::commands::{accessors, commands};
 use crate::conversation::{Opening, StartTls};
 use crate::core::Core;
+use crate::inventory::TakingStock;
 use crate::login::{LoggingIn, apop_command};
-use crate::{Connector, Farewell, Login, Method, Result, TlsInfo, TraceLevel};
+use crate::{Connector, Farewell, Inventory, Login, Method, Result, TlsInfo, TraceLevel};
 
 /// A POP3 session for tokio.
 ///
@@ -177,6 +180,80 @@ impl Client {
         self.message(&command::TopCommand { number, lines }, number).await
     }
 
+    /// RETR for many messages, asked for ahead: a reader for each, in this order, and what a server refuses costs nothing
+    /// but itself (RFC 2449 section 6.6).
+    ///
+    /// The commands run ahead of the messages within a [`Window`](crate::Window), where the server announces PIPELINING or
+    /// the connector insists ([`Pipelining`](crate::Pipelining)). Before the first pipeline of a session one round trip
+    /// shows whether it can; with a server that loses or mixes up commands all go one by one. Messages stream, and none is
+    /// collected: what is not read waits in the connection.
+    ///
+    /// ```no_run
+    /// # async fn fetch(client: &mut popwire::tokio::Client) -> popwire::Result<()> {
+    /// let mut messages = client.retrieve_many(1..=1000);
+    /// while let Some((number, message)) = messages.next().await {
+    ///     match message {
+    ///         Ok(mut message) => println!("{number}: {} octets", message.read_to_vec().await?.len()),
+    ///         Err(error) if error.is_refused() => println!("{number}: {error}"),
+    ///         Err(error) => return Err(error),
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn retrieve_many<I>(&mut self, numbers: I) -> Messages<'_, I::IntoIter>
+    where
+        I: IntoIterator<Item = MessageNumber>,
+    {
+        Messages::new(&mut self.pump, numbers.into_iter(), None)
+    }
+
+    /// TOP for many messages, as [`retrieve_many`](Self::retrieve_many); what [`top`](Self::top) says of TOP holds here.
+    pub fn top_many<I>(&mut self, numbers: I, lines: u32) -> Messages<'_, I::IntoIter>
+    where
+        I: IntoIterator<Item = MessageNumber>,
+    {
+        Messages::new(&mut self.pump, numbers.into_iter(), Some(lines))
+    }
+
+    /// DELE for many messages, ahead of the answers as in [`retrieve_many`](Self::retrieve_many): an answer for each.
+    pub fn delete_many<I>(&mut self, numbers: I) -> Deletions<'_, I::IntoIter>
+    where
+        I: IntoIterator<Item = MessageNumber>,
+    {
+        Deletions::new(&mut self.pump, numbers.into_iter())
+    }
+
+    /// Commands of any kind, ahead of the answers as in [`retrieve_many`](Self::retrieve_many): an answer for each. Lines of
+    /// a login, STLS and QUIT wait for what is under way, and nothing goes out behind them. A message that follows an
+    /// answer is skipped.
+    pub fn pipeline<I>(&mut self, commands: I) -> Pipeline<'_, I::IntoIter>
+    where
+        I: IntoIterator<Item: Command>,
+    {
+        Pipeline::new(&mut self.pump, commands.into_iter())
+    }
+
+    /// STAT, LIST and UIDL: in one write, where the server takes several commands at once.
+    ///
+    /// # Errors
+    ///
+    /// Those of the session; a refusal stands with its own command.
+    pub async fn inventory(&mut self) -> Result<Inventory> {
+        self.pump.converse(TakingStock::new(false)).await
+    }
+
+    /// [`login`](Self::login) and [`inventory`](Self::inventory), with the CAPA after the login and the listings in one
+    /// write where the server takes that: a poll that finds nothing new is over one round trip after the login.
+    ///
+    /// # Errors
+    ///
+    /// As [`login`](Self::login).
+    pub async fn login_with_inventory(&mut self, login: &Login) -> Result<Inventory> {
+        self.pump.converse(LoggingIn::new(login).without_capa()).await?;
+        let capa = self.pump.core.asks_capa();
+        self.pump.converse(TakingStock::new(capa)).await
+    }
+
     /// NOOP, if nothing came from the server for so long; returns whether it was sent. For long work between commands:
     /// servers drop clients that are silent for 10 minutes, some after one.
     ///
@@ -198,6 +275,21 @@ impl Client {
         let heard = self.pump.exchange(&command::QuitCommand).await;
         self.pump.close().await;
         Core::farewell(marked, heard)
+    }
+
+    /// QUIT without a wait for the answer, if no message is marked deleted: nothing depends on it then, and a poller saves
+    /// a round trip. With deletions it is [`quit`](Self::quit).
+    pub async fn leave(mut self) -> Farewell {
+        let marked = self.marked();
+        if marked > 0 {
+            return self.quit().await;
+        }
+        let said = self.pump.say_unheard(&command::QuitCommand).await;
+        self.pump.close().await;
+        match said {
+            Ok(()) => Farewell::Committed { marked, reply: None },
+            Err(error) => Core::farewell(marked, Err(error)),
+        }
     }
 
     accessors!();

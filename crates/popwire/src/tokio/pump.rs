@@ -9,13 +9,14 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use popwire_proto::command::StlsCommand;
-use popwire_proto::{Command, Reply};
+use popwire_proto::{Command, OutOfOrder, Reply, Verb};
 use tokio::io::ReadBuf;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::stream::{Stream, Transport, connect};
 use crate::conversation::{Conversation, Heard, Next};
 use crate::core::Core;
+use crate::pipeline::{Queue, Standing, Trial};
 use crate::tls::problem;
 use crate::{Connector, Error, Result, Security};
 
@@ -115,14 +116,110 @@ impl Pump {
 
     /// One command, within a conversation or within what is left of one.
     async fn say<C: Command>(&mut self, command: &C) -> Result<Reply> {
-        self.settle().await?;
-        // The runtime learns what a socket has while tasks wait: the caller may have kept it from doing so for long.
-        tokio::task::yield_now().await;
-        poll_fn(|cx| self.poll_overhear(cx)).await?;
+        self.get_in_step().await?;
         self.core.submit(command, self.epoch.elapsed())?;
         self.waiting_since = None;
         self.flush().await?;
         self.reply().await
+    }
+
+    /// A command whose reply nobody waits for.
+    pub(super) async fn say_unheard<C: Command>(&mut self, command: &C) -> Result<()> {
+        self.leave_login().await?;
+        self.send_together(std::slice::from_ref(command)).await
+    }
+
+    /// Commands in one write.
+    async fn send_together<C: Command>(&mut self, commands: &[C]) -> Result<()> {
+        self.get_in_step().await?;
+        commands.iter().try_for_each(|command| self.core.submit(command, self.epoch.elapsed()))?;
+        self.waiting_since = None;
+        self.flush().await
+    }
+
+    /// A command behind others whose answers are owed.
+    async fn send_behind<C: Command>(&mut self, command: &C) -> Result<()> {
+        self.core.submit(command, self.epoch.elapsed())?;
+        self.waiting_since = None;
+        self.flush().await
+    }
+
+    /// The next reply that is owed; with patience, a silence before it is told.
+    async fn hear(&mut self, patience: bool) -> Result<Heard> {
+        self.resume();
+        if patience {
+            self.core.watch.limit_patience();
+        }
+        let verb = self.core.machine.awaiting().unwrap_or(Verb::Raw);
+        loop {
+            if let Some(reply) = self.core.reply()? {
+                return Ok(Heard::Reply(verb, reply));
+            }
+            if self.core.watch.is_out_of_patience() {
+                return Ok(Heard::Silence);
+            }
+            poll_fn(|cx| self.poll_fill(cx)).await?;
+        }
+    }
+
+    /// The next command of a queue, and the reply to it, negative or not; nothing when it is through.
+    pub(super) async fn next_of<I>(&mut self, queue: &mut Queue<I>) -> Option<(I::Item, Result<Reply>)>
+    where
+        I: Iterator<Item: Command>,
+    {
+        if queue.is_over() {
+            return None;
+        }
+        match self.advance(queue).await {
+            Ok(reply) => {
+                let (command, fault) = queue.answered()?;
+                let result = match (fault, reply) {
+                    (Some(fault), _) => Err(fault),
+                    (None, reply) => reply.ok_or_else(|| OutOfOrder::NoMessage.into()),
+                };
+                Some((command, result))
+            }
+            Err(error) => Some((queue.end()?, Err(error))),
+        }
+    }
+
+    /// Sends what may be sent, and waits for the reply to the command whose turn it is; none if it could not be sent.
+    async fn advance<I>(&mut self, queue: &mut Queue<I>) -> Result<Option<Reply>>
+    where
+        I: Iterator<Item: Command>,
+    {
+        if queue.is_new() {
+            self.leave_login().await?;
+            let may = self.core.may_pipeline() && queue.is_worth_a_trial();
+            if may && self.core.standing == Standing::Untried {
+                self.converse(Trial::new()).await?;
+            }
+            queue.begin((may && self.core.may_pipeline()).then_some(self.core.window));
+        }
+        if queue.is_idle() {
+            self.get_in_step().await?;
+        }
+        queue.write_ahead(&mut self.core, self.epoch.elapsed())?;
+        self.resume();
+        self.flush().await?;
+        if queue.is_owed() != Some(true) {
+            return Ok(None);
+        }
+        self.reply().await.map(Some)
+    }
+
+    /// Takes up the wait for what is owed.
+    fn resume(&mut self) {
+        self.core.resume(self.epoch.elapsed());
+        self.waiting_since = None;
+    }
+
+    /// Before a command goes out when nothing is owed: skips what a caller gave up on, and finds what nobody asked for.
+    async fn get_in_step(&mut self) -> Result<()> {
+        self.settle().await?;
+        // The runtime learns what a socket has while tasks wait: the caller may have kept it from doing so for long.
+        tokio::task::yield_now().await;
+        poll_fn(|cx| self.poll_overhear(cx)).await
     }
 
     /// Goes through a conversation.
@@ -134,9 +231,10 @@ impl Pump {
                 Next::Say(command) => {
                     self.say(&command).await.map(|reply| Heard::Reply(command.verb(), reply))
                 }
-                Next::Listen => {
-                    self.reply().await.map(|reply| Heard::Reply(popwire_proto::Verb::Greeting, reply))
-                }
+                Next::Together(commands) => self.send_together(&commands).await.map(|()| Heard::Nothing),
+                Next::Behind(command) => self.send_behind(&command).await.map(|()| Heard::Nothing),
+                Next::Hear { patience } => self.hear(patience).await,
+                Next::Listen => self.reply().await.map(|reply| Heard::Reply(Verb::Greeting, reply)),
                 Next::Handshake => self.handshake().await.map(|()| Heard::Nothing),
                 Next::Work(work) => elsewhere(|| work.run()).await.map(Heard::Worked),
                 Next::Done => break,
@@ -174,8 +272,7 @@ impl Pump {
     /// Brings the session into step, after a caller gave up on an answer.
     async fn settle(&mut self) -> Result<()> {
         if !self.core.machine.is_settled() {
-            self.core.resume(self.epoch.elapsed());
-            self.waiting_since = None;
+            self.resume();
             self.flush().await?;
             while !self.core.machine.settle()? {
                 poll_fn(|cx| self.poll_fill(cx)).await?;

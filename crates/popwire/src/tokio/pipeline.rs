@@ -1,0 +1,93 @@
+//! Commands ahead of their answers.
+
+use popwire_proto::{Command, MessageNumber, Reply};
+
+use super::message::Message;
+use super::pump::Pump;
+use crate::Result;
+use crate::pipeline::{Deletes, Fetches, Queue};
+
+/// Messages that are asked for ahead, by [`Client::retrieve_many`](super::Client::retrieve_many) or
+/// [`Client::top_many`](super::Client::top_many).
+///
+/// Where one is dropped before its end, the rest of it is skipped, as with [`Message`]. To drop all of this before it is
+/// through is allowed too, but what is under way has then to be skipped before the next command: beyond
+/// [`Limits::discard`](popwire_proto::Limits::discard) octets, that ends the session.
+#[derive(Debug)]
+#[must_use = "nothing is sent before the first message is asked for"]
+pub struct Messages<'c, I: Iterator<Item = MessageNumber>> {
+    pump: &'c mut Pump,
+    queue: Queue<Fetches<I>>,
+}
+
+impl<'c, I: Iterator<Item = MessageNumber>> Messages<'c, I> {
+    pub(super) fn new(pump: &'c mut Pump, numbers: I, lines: Option<u32>) -> Self {
+        Self { pump, queue: Queue::new(Fetches { numbers, lines }) }
+    }
+
+    /// The number of the next message, and its reader or why there is none; nothing after the last. A future that is
+    /// dropped loses nothing.
+    ///
+    /// A refusal ([`is_refused`](crate::Error::is_refused)) and a number that cannot be asked for
+    /// ([`is_misuse`](crate::Error::is_misuse)) concern one message. Any other error is the session's: it stands with the
+    /// message that it befell, and after it there is no next; [`into_rest`](Self::into_rest) has those that are left.
+    pub async fn next(&mut self) -> Option<(MessageNumber, Result<Message<'_>>)> {
+        let (command, reply) = self.pump.next_of(&mut self.queue).await?;
+        let reply = reply.and_then(|reply| self.pump.core.decode(&command, reply));
+        Some((command.number, reply.map(|reply| Message::new(self.pump, command.number, reply))))
+    }
+
+    /// The messages that were not had: first those that are under way, then those that were not asked for.
+    pub fn into_rest(self) -> impl Iterator<Item = MessageNumber> {
+        self.queue.into_rest().map(|command| command.number)
+    }
+}
+
+/// Deletion marks that are set ahead, by [`Client::delete_many`](super::Client::delete_many): for each number the answer
+/// to DELE.
+#[derive(Debug)]
+#[must_use = "nothing is sent before the first answer is asked for"]
+pub struct Deletions<'c, I: Iterator<Item = MessageNumber>>(Pipeline<'c, Deletes<I>>);
+
+impl<'c, I: Iterator<Item = MessageNumber>> Deletions<'c, I> {
+    pub(super) fn new(pump: &'c mut Pump, numbers: I) -> Self {
+        Self(Pipeline::new(pump, Deletes(numbers)))
+    }
+
+    /// The next number, and the answer to its DELE; nothing after the last. A future that is dropped loses nothing.
+    ///
+    /// A refusal ([`is_refused`](crate::Error::is_refused)) concerns one message. After an error of the session there is
+    /// no next.
+    pub async fn next(&mut self) -> Option<(MessageNumber, Result<Reply>)> {
+        self.0.next().await.map(|(command, reply)| (command.number, reply))
+    }
+}
+
+/// Commands of any kind, sent ahead by [`Client::pipeline`](super::Client::pipeline).
+#[derive(Debug)]
+#[must_use = "nothing is sent before the first answer is asked for"]
+pub struct Pipeline<'c, I: Iterator<Item: Command>> {
+    pump: &'c mut Pump,
+    queue: Queue<I>,
+}
+
+impl<'c, I: Iterator<Item: Command>> Pipeline<'c, I> {
+    pub(super) fn new(pump: &'c mut Pump, commands: I) -> Self {
+        Self { pump, queue: Queue::new(commands) }
+    }
+
+    /// The next command, and its answer; nothing after the last. A future that is dropped loses nothing.
+    ///
+    /// A refusal, an argument that may not be sent and an answer that is nonsense concern one command. After an error of
+    /// the session there is no next; [`into_rest`](Self::into_rest) has the commands that are left.
+    pub async fn next(&mut self) -> Option<(I::Item, Result<<I::Item as Command>::Answer>)> {
+        let (command, reply) = self.pump.next_of(&mut self.queue).await?;
+        let answer = reply.and_then(|reply| self.pump.core.decode(&command, reply));
+        Some((command, answer))
+    }
+
+    /// The commands without an answer: first those that are under way, then those that were not sent.
+    pub fn into_rest(self) -> impl Iterator<Item = I::Item> {
+        self.queue.into_rest()
+    }
+}
