@@ -225,7 +225,8 @@ impl Core {
             Pipelining::Always => true,
             Pipelining::WhereAnnounced => self.capabilities.has("PIPELINING"),
         };
-        allowed && self.standing != Standing::Refuted
+        // Before the login servers differ in what they take, and there is nothing to be gained.
+        allowed && self.standing != Standing::Refuted && self.machine.state() == State::Transaction
     }
 
     /// The greeting came.

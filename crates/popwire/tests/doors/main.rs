@@ -46,6 +46,7 @@ macro_rules! themes {
             verdicts: "verdicts.rs",
             every_mechanism: "every_mechanism.rs",
             hidden: "hidden.rs",
+            pipelining: "pipelining.rs",
         }
     };
     ($($theme:ident: $file:literal,)*) => {
