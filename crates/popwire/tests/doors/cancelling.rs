@@ -115,6 +115,44 @@ async fn a_cancelled_read_loses_nothing() {
 }
 
 #[tokio::test]
+async fn a_cancelled_pipeline_leaves_the_session_in_step() {
+    let server = server();
+    let mut client = enter(&plain(&server)).await;
+    cancelled_everywhere!(client, async {
+        let mut messages = client.retrieve_many(1..=2);
+        while let Some((_, message)) = messages.next().await {
+            message.unwrap().read_to_vec().await.unwrap();
+        }
+    });
+    cancelled_everywhere!(client, client.inventory());
+}
+
+#[tokio::test]
+async fn a_cancelled_wait_in_a_pipeline_loses_nothing() {
+    let server = server();
+    let mut cancelled = 0;
+    for times in 1..12 {
+        let mut client = enter(&plain(&server)).await;
+        let mut messages = client.retrieve_many(1..=2);
+        for (number, mail) in (1..).zip(MAIL) {
+            if let Some(asked) = polled(times, async { messages.next().await.unwrap().0 }).await {
+                assert_eq!(asked, number);
+                continue;
+            }
+            cancelled += 1;
+            let (asked, message) = messages.next().await.unwrap();
+            assert_eq!(asked, number);
+            assert_eq!(message.unwrap().read_to_vec().await.unwrap(), mail.as_bytes(), "{times}");
+        }
+        assert!(messages.next().await.is_none());
+        is_in_step(&mut client).await;
+        assert!(client.quit().await.is_committed());
+        assert!(server.wait_closed(server.sessions().len(), ms(5000)));
+    }
+    assert!(cancelled > 5, "{cancelled}");
+}
+
+#[tokio::test]
 async fn a_cancelled_dele_is_counted_as_it_was_answered() {
     let server = server();
     for times in 0..30 {
