@@ -21,6 +21,9 @@ use popwire_proto::{Body, Client, Command, Limits, Secret};
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
+/// Commands that a single line answers.
+const COMMANDS: usize = 1000;
+
 /// Messages of the bulk, and the size of each in octets.
 const MESSAGES: u32 = 1000;
 const MESSAGE: usize = 4 * KIB;
@@ -115,29 +118,42 @@ fn check_settled(client: &Client) {
     assert!(client.is_settled() && !client.has_input());
 }
 
+fn submit_teardown(client: Client) {
+    assert_eq!(client.unsent().len(), "NOOP\r\n".len() * COMMANDS);
+}
+
+// A thousand commands in one flight: what a command costs must not grow with those before it.
+#[library_benchmark]
+#[bench::noop_1000(setup = logged_in, teardown = submit_teardown)]
+fn submit(mut client: Client) -> Client {
+    for _ in 0..COMMANDS {
+        client.submit(&NoopCommand).unwrap();
+    }
+    client
+}
+
 fn status_lines_setup() -> (Client, String) {
-    (logged_in(), "+OK\r\n".repeat(1000))
+    (logged_in(), "+OK\r\n".repeat(COMMANDS))
 }
 
 fn status_lines_teardown((client, heard): (Client, usize)) {
     check_settled(&client);
-    assert_eq!(heard, 1000);
+    assert_eq!(heard, COMMANDS);
 }
 
-// A thousand NOOPs in one flight, and their replies.
+// A thousand commands and their replies, a window of them in each flight.
 #[library_benchmark]
-#[bench::noop(setup = status_lines_setup, teardown = status_lines_teardown)]
+#[bench::noop_1000(setup = status_lines_setup, teardown = status_lines_teardown)]
 fn status_lines((mut client, replies): (Client, String)) -> (Client, usize) {
-    for _ in 0..1000 {
-        client.submit(&NoopCommand).unwrap();
-    }
-    send(&mut client);
-    feed(&mut client, replies.as_bytes());
     let mut heard = 0;
-    while let Some(reply) = client.reply().unwrap() {
-        heard += usize::from(reply.is_ok());
-        if client.is_settled() {
-            break;
+    for replies in replies.as_bytes().chunks("+OK\r\n".len() * WINDOW as usize) {
+        for _ in replies.chunks("+OK\r\n".len()) {
+            client.submit(&NoopCommand).unwrap();
+        }
+        send(&mut client);
+        feed(&mut client, replies);
+        while !client.is_settled() {
+            heard += usize::from(client.reply().unwrap().unwrap().is_ok());
         }
     }
     (client, heard)
@@ -163,7 +179,7 @@ fn messages_teardown((client, octets): (Client, usize)) {
 
 // A thousand messages of 4 KiB, always a window of RETRs in flight: submit, reply, body, consume.
 #[library_benchmark]
-#[bench::base64_4_kib(setup = messages_setup, teardown = messages_teardown)]
+#[bench::base64_4_kib_1000(setup = messages_setup, teardown = messages_teardown)]
 fn messages(mut client: Client) -> (Client, usize) {
     let mut octets = 0;
     for number in 1..=MESSAGES {
@@ -333,7 +349,10 @@ fn stuffer((message, mut wire): (String, Vec<u8>)) -> (String, Vec<u8>) {
     (message, wire)
 }
 
-library_benchmark_group!(name = client, benchmarks = [status_lines, messages, body, list, uidl, capa]);
+library_benchmark_group!(
+    name = client,
+    benchmarks = [submit, status_lines, messages, body, list, uidl, capa]
+);
 library_benchmark_group!(name = server, benchmarks = [commands, stuffer]);
 
 main!(
