@@ -16,7 +16,8 @@ BENCHES = os.path.dirname(os.path.abspath(__file__))
 RECORD = os.path.join(BENCHES, "instructions.json")
 ANEW = "python3 crates/popwire-proto/benches/gate.py --record"
 
-# In percent. A change elsewhere in the crate moves a count by some tenths; a copy too many of what a command needs, by four.
+# In percent. A change elsewhere in the crate can move a count by one and a half, since the compiler then cuts the crate
+# elsewhere; a status line that is copied once too often moves it by fourteen.
 TOLERANCE = 3
 # Another compiler makes other code of the same source.
 TOLERANCE_OTHER_TOOLS = 15
@@ -49,7 +50,7 @@ def runner(metadata):
     program = os.path.join(root, "bin", "gungraun-runner")
     if not os.path.exists(program):
         print(f"building gungraun-runner {version}", flush=True)
-        # Unoptimised, in half the time: it only starts valgrind. Without a target folder of ours cargo takes a temporary one.
+        # Unoptimised, in half the time: it only starts valgrind. Without our target folder cargo takes a temporary one.
         env = {name: value for name, value in os.environ.items() if name != "CARGO_TARGET_DIR"}
         env |= {"CARGO_PROFILE_DEV_DEBUG": "0", "CARGO_INCREMENTAL": "0"}
         output("cargo", "install", "--quiet", "--locked", "--debug", "--root", root, f"gungraun-runner@{version}", env=env)
@@ -117,7 +118,7 @@ def compare(record, counts):
         print(f"{name}: expected {expected[name]:,} instructions, found {counts[name]:,}: {change:+.1f} %, allowed are "
               f"{tolerance} %", file=sys.stderr)
     if slower:
-        sys.exit("callgrind_annotate tells where they go; the profiles are in the target folder, in gungraun/popwire-proto.\n"
+        sys.exit("callgrind_annotate tells where they go; the profiles are in gungraun/popwire-proto in the target folder\n"
                  f"If it must be so, say why in the commit and record anew: {ANEW}")
 
 
