@@ -30,7 +30,8 @@ impl Mail {
     /// If a message has no room for its head.
     pub fn new(messages: usize, octets: usize, text: Text) -> crate::Result<Self> {
         let head = head(1).len();
-        let room = octets.checked_sub(head).filter(|room| *room != 1).ok_or("a message needs some 300 octets")?;
+        let room =
+            octets.checked_sub(head).filter(|room| *room != 1).ok_or("a message needs some 300 octets")?;
         Ok(Self { messages, octets, body: body(room, text), head })
     }
 

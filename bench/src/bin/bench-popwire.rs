@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use popwire::{Connector, Inventory, Login, Mechanism, Method, Security, Tls, blocking, tokio as popwire_tokio};
+use popwire::{
+    Connector, Inventory, Login, Mechanism, Method, Security, Tls, blocking, tokio as popwire_tokio,
+};
 use popwire_bench::Result;
 use popwire_bench::result::Watch;
 

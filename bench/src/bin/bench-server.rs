@@ -79,7 +79,9 @@ fn serve(listener: &TcpListener, mail: &Arc<Mail>, tls: Option<&Arc<ServerConfig
         thread::spawn(move || {
             let mut count = Count::default();
             // A client that goes away ends its session, and what it did counts all the same.
-            let ended = stream.map_err(Into::into).and_then(|stream| session(stream, &mail, tls.as_ref(), &mut count));
+            let ended = stream
+                .map_err(Into::into)
+                .and_then(|stream| session(stream, &mail, tls.as_ref(), &mut count));
             if let Err(e) = ended {
                 eprintln!("session {number}: {e}");
             }
@@ -102,12 +104,7 @@ struct Count {
     quit: bool,
 }
 
-fn session(
-    stream: TcpStream,
-    mail: &Mail,
-    tls: Option<&Arc<ServerConfig>>,
-    count: &mut Count,
-) -> Result<()> {
+fn session(stream: TcpStream, mail: &Mail, tls: Option<&Arc<ServerConfig>>, count: &mut Count) -> Result<()> {
     socket::accepted(&stream)?;
     match tls {
         None => converse(stream, mail, count),
