@@ -14,7 +14,14 @@
 //! data. If it ends in a bare LF, the server is one that writes LF, and LF `.` LF or LF `.` CRLF ends the body. A bare
 //! CR is data always.
 
-use memchr::{memchr, memmem};
+use std::sync::LazyLock;
+
+use memchr::memchr;
+use memchr::memmem::Finder;
+
+/// Made once: a sender who begins every line with a dot would have it made for every line.
+static CRLF_DOT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r\n."));
+static LF_DOT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\n."));
 
 /// What the decoder makes of the beginning of its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +96,7 @@ impl Decoder {
         };
         match self.style {
             Style::Crlf => self.crlf(input, before),
-            Style::Lf => match memmem::find(input, b"\n.") {
+            Style::Lf => match LF_DOT.find(input) {
                 Some(lf) => self.line_start(lf + 1),
                 None if input.ends_with(b"\n") => self.line_start(input.len()),
                 None => self.middle(input),
@@ -146,7 +153,7 @@ impl Decoder {
         if before == Before::Cr && input.first() == Some(&b'\n') {
             return self.line_start(1);
         }
-        match memmem::find(input, b"\r\n.") {
+        match CRLF_DOT.find(input) {
             Some(cr) => self.line_start(cr + 2),
             None if input.ends_with(b"\r\n") && possible_end(input) == 0 => self.line_start(input.len()),
             None => self.middle(input),
