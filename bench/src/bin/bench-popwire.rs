@@ -59,7 +59,7 @@ enum How {
 fn main() -> Result<()> {
     let watch = Watch::start();
     let args = Args::parse();
-    let mut connector = Connector::new("localhost").port(args.port);
+    let mut connector = Connector::new("127.0.0.1").port(args.port);
     connector = match (args.tls, &args.ca) {
         (true, Some(ca)) => connector.tls(Tls::new().with_root_certificates(&std::fs::read(ca)?)?),
         (true, None) => connector,

@@ -25,8 +25,12 @@
 //! # Ok::<(), popwire_proto::Error>(())
 //! ```
 
+mod numbered;
+
 use std::fmt;
 use std::ops::Range;
+
+use self::numbered::Numbered;
 
 use crate::error::Oversize;
 use crate::reply::lines;
@@ -68,6 +72,13 @@ pub struct Scan {
     pub octets: Option<u64>,
 }
 
+impl Scan {
+    /// `rest` is what follows the number in its line.
+    fn read(number: MessageNumber, rest: &[u8]) -> Self {
+        Self { number, octets: self::number(field(rest).0) }
+    }
+}
+
 /// The answer to LIST with a number (RFC 1939 section 5).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -87,66 +98,66 @@ impl OneScan {
     }
 }
 
+/// What the two listings of a maildrop can tell of themselves.
+macro_rules! listing_accessors {
+    () => {
+        /// How many messages are listed.
+        #[must_use]
+        pub fn len(&self) -> usize {
+            self.lines.len()
+        }
+
+        /// Whether no message is listed.
+        #[must_use]
+        pub fn is_empty(&self) -> bool {
+            self.len() == 0
+        }
+
+        /// How many lines could not be read or repeated a number.
+        #[must_use]
+        pub fn skipped(&self) -> usize {
+            self.lines.skipped()
+        }
+
+        /// The status line; its data has gone into the entries.
+        #[must_use]
+        pub fn reply(&self) -> &Reply {
+            &self.reply
+        }
+    };
+}
+
 /// The answer to LIST (RFC 1939 section 5): the scan listing of the maildrop.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ScanListing {
-    entries: Vec<Scan>,
-    skipped: usize,
+    lines: Numbered,
     reply: Reply,
 }
 
 impl ScanListing {
     pub(crate) fn decode(mut reply: Reply, limits: &Limits) -> Result<Self, Error> {
-        let data = reply.take_data();
-        let mut entries: Vec<Scan> = Vec::new();
-        let mut skipped = 0;
-        for line in lines(&data) {
-            check_length(line, limits)?;
-            match parse_scan(line) {
-                Some(_) if entries.len() >= limits.listing_entries => return Err(too_many_entries(limits)),
-                Some(scan) => entries.push(scan),
-                None => skipped += 1,
-            }
-        }
-        skipped += sort_by_number(&mut entries, |scan| scan.number);
-        Ok(Self { entries, skipped, reply })
+        let lines = Numbered::decode(reply.take_data(), limits, |_| true)?;
+        Ok(Self { lines, reply })
     }
 
     /// The messages, in the order of their numbers. Numbers may be missing.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Scan> + '_ {
-        self.entries.iter().copied()
+        self.lines.iter().map(|(number, rest)| Scan::read(number, rest))
     }
 
     /// The entry of this message.
     #[must_use]
     pub fn get(&self, number: MessageNumber) -> Option<Scan> {
-        let at = self.entries.binary_search_by_key(&number, |scan| scan.number).ok()?;
-        self.entries.get(at).copied()
+        self.lines.get(number).map(|rest| Scan::read(number, rest))
     }
 
-    /// How many messages are listed.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
+    listing_accessors!();
+}
 
-    /// Whether no message is listed.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
-    /// How many lines could not be read or repeated a number.
-    #[must_use]
-    pub fn skipped(&self) -> usize {
-        self.skipped
-    }
-
-    /// The status line; its data has gone into the entries.
-    #[must_use]
-    pub fn reply(&self) -> &Reply {
-        &self.reply
+impl fmt::Debug for ScanListing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
     }
 }
 
@@ -227,72 +238,36 @@ impl OneUniqueId {
 ///
 /// Two messages may have the same id: identical copies have, at servers that compute it from the contents. None is
 /// dropped here.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UniqueIds {
-    data: Vec<u8>,
-    entries: Vec<(MessageNumber, Range<usize>)>,
-    skipped: usize,
+    lines: Numbered,
     reply: Reply,
 }
 
 impl UniqueIds {
     pub(crate) fn decode(mut reply: Reply, limits: &Limits) -> Result<Self, Error> {
-        let data = reply.take_data();
-        let mut entries: Vec<(MessageNumber, Range<usize>)> = Vec::new();
-        let mut skipped = 0;
-        for line in lines(&data) {
-            check_length(line, limits)?;
-            let (first, rest) = field(without_ok(line));
-            let uid = trim(rest);
-            match message_number(first) {
-                Some(_) if entries.len() >= limits.listing_entries => return Err(too_many_entries(limits)),
-                Some(number) if uid.len() <= UNIQUE_ID_MAX => entries.push((number, range_in(&data, uid))),
-                _ => skipped += 1,
-            }
-        }
-        skipped += sort_by_number(&mut entries, |(number, _)| *number);
-        Ok(Self { data, entries, skipped, reply })
+        let lines = Numbered::decode(reply.take_data(), limits, |rest| trim(rest).len() <= UNIQUE_ID_MAX)?;
+        Ok(Self { lines, reply })
     }
 
     /// The messages and their ids, in the order of their numbers. Numbers may be missing.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (MessageNumber, UniqueId<'_>)> + '_ {
-        self.entries.iter().map(|(number, uid)| (*number, self.uid(uid)))
+        self.lines.iter().map(|(number, rest)| (number, UniqueId(trim(rest))))
     }
 
     /// The id of this message.
     #[must_use]
     pub fn get(&self, number: MessageNumber) -> Option<UniqueId<'_>> {
-        let at = self.entries.binary_search_by_key(&number, |(number, _)| *number).ok()?;
-        self.entries.get(at).map(|(_, uid)| self.uid(uid))
+        self.lines.get(number).map(|rest| UniqueId(trim(rest)))
     }
 
-    /// How many messages are listed.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
+    listing_accessors!();
+}
 
-    /// Whether no message is listed.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
-    /// How many lines could not be read or repeated a number.
-    #[must_use]
-    pub fn skipped(&self) -> usize {
-        self.skipped
-    }
-
-    /// The status line; its data has gone into the entries.
-    #[must_use]
-    pub fn reply(&self) -> &Reply {
-        &self.reply
-    }
-
-    fn uid(&self, range: &Range<usize>) -> UniqueId<'_> {
-        UniqueId(self.data.get(range.clone()).unwrap_or_default())
+impl fmt::Debug for UniqueIds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
     }
 }
 
@@ -476,7 +451,7 @@ impl LastAccessed {
 
 fn parse_scan(line: &[u8]) -> Option<Scan> {
     let (first, rest) = field(without_ok(line));
-    Some(Scan { number: message_number(first)?, octets: number(field(rest).0) })
+    message_number(first).map(|number| Scan::read(number, rest))
 }
 
 /// A server has been seen that writes `+OK` before every line of a listing.
@@ -510,27 +485,12 @@ fn message_number(digits: &[u8]) -> Option<MessageNumber> {
     number(digits).and_then(|number| MessageNumber::try_from(number).ok()).filter(|number| *number > 0)
 }
 
-/// Sorts by number and drops later entries that repeat one; returns how many it dropped.
-fn sort_by_number<T>(entries: &mut Vec<T>, number: impl Fn(&T) -> MessageNumber) -> usize {
-    let before = entries.len();
-    entries.sort_by_key(&number);
-    entries.dedup_by_key(|entry| number(entry));
-    before - entries.len()
-}
-
 fn check_length(line: &[u8], limits: &Limits) -> Result<(), Error> {
     // The limit counts the line end, which the line has lost.
     if line.len() + 2 > limits.response_line {
         return Err(Error::LineTooLong { limit: limits.response_line });
     }
     Ok(())
-}
-
-fn too_many_entries(limits: &Limits) -> Error {
-    Error::TooLarge {
-        what: Oversize::Entries,
-        limit: u64::try_from(limits.listing_entries).unwrap_or(u64::MAX),
-    }
 }
 
 fn malformed(verb: Verb, reply: &Reply) -> Error {
