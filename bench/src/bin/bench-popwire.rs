@@ -135,16 +135,13 @@ async fn by_tokio(work: &Work, connector: &Connector, login: &Login) -> Result<(
     }
 }
 
-/// What only who has parsed the listings can know: how many messages have a size and a unique-id, and how many octets they
-/// have together.
+/// What only who has parsed the listings can know: how many messages have a unique-id, and how many octets they have
+/// together.
 fn sum(inventory: Inventory) -> Result<(u64, u64)> {
     let (scans, unique_ids) = (inventory.scans?, inventory.unique_ids?);
-    let (mut messages, mut octets) = (0, 0);
-    for (scan, (number, unique_id)) in scans.iter().zip(unique_ids.iter()) {
-        messages += u64::from(scan.number == number && unique_id.is_regular());
-        octets += scan.octets.unwrap_or(0);
-    }
-    Ok((messages, octets))
+    let octets = scans.iter().filter_map(|scan| scan.octets).sum();
+    let messages = unique_ids.iter().filter(|(_, unique_id)| !unique_id.is_blank()).count();
+    Ok((messages as u64, octets))
 }
 
 fn committed(farewell: popwire::Farewell) -> Result<()> {

@@ -8,17 +8,22 @@ const INITIAL: usize = 16 << 10;
 /// A read of fewer octets than this is not worth its system call: move what is unread to the front first.
 const WORTHWHILE: usize = 4 << 10;
 
+/// After so many reads in a row that fill the room the wire is faster than the buffer, and will be for a while: for the sake
+/// of one listing it need not grow much.
+const PERSISTENT: u32 = 4;
+
 pub(crate) struct Inbound {
     buffer: Vec<u8>,
     head: usize,
     tail: usize,
     largest: usize,
-    grow: bool,
+    /// How many reads in a row have filled the room.
+    full: u32,
 }
 
 impl Inbound {
     pub(crate) fn new(largest: usize) -> Self {
-        Self { buffer: vec![0; INITIAL.min(largest.max(1))], head: 0, tail: 0, largest, grow: false }
+        Self { buffer: vec![0; INITIAL.min(largest.max(1))], head: 0, tail: 0, largest, full: 0 }
     }
 
     /// Room for the next read; never empty.
@@ -32,10 +37,10 @@ impl Inbound {
         }
         // A full buffer here means one line longer than it; its limit, checked elsewhere, bounds this growth.
         let full = self.tail == self.buffer.len();
-        if full || (self.grow && self.buffer.len() < self.largest) {
+        if full || (self.full >= PERSISTENT && self.buffer.len() < self.largest) {
             let size = self.buffer.len().saturating_mul(2);
             self.buffer.resize(if full { size } else { size.min(self.largest) }, 0);
-            self.grow = false;
+            self.full = 0;
         }
         self.buffer.get_mut(self.tail..).unwrap_or_default()
     }
@@ -43,8 +48,7 @@ impl Inbound {
     /// Takes note of octets written into [`Inbound::space`].
     pub(crate) fn filled(&mut self, octets: usize) {
         let tail = self.tail.saturating_add(octets).min(self.buffer.len());
-        // A read that fills the room means that the wire is faster than the buffer.
-        self.grow = tail == self.buffer.len();
+        self.full = if tail == self.buffer.len() { self.full.saturating_add(1) } else { 0 };
         self.tail = tail;
     }
 
