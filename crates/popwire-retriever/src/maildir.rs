@@ -20,6 +20,8 @@
 //! # }
 //! ```
 //!
+//! Many messages are made durable together, by a [`Committer`]: flushing is what delivery costs, and one flush can serve many.
+//!
 //! The octets are stored as they were written: line ends are not translated, nothing is added.
 //!
 //! Out of scope: reading mail, flags, subfolders, quotas.
@@ -29,16 +31,24 @@ use std::{
     io::{self, Write},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
 use rustix::fs::{AtFlags, Mode, OFlags};
 
+mod batch;
+mod committer;
 mod error;
+mod flush;
 mod name;
 
+pub use committer::Committer;
 pub use error::DeliveryError;
+pub use flush::Flush;
 
 /// A Maildir to deliver into. Clones are cheap and name the same folder; threads may deliver at once.
 #[derive(Clone, Debug)]
@@ -66,6 +76,8 @@ pub struct Delivery {
     file: File,
     buffer: Vec<u8>,
     octets: u64,
+    /// Which of this process's deliveries was opened before which.
+    opened: u64,
     spoiled: bool,
     moved: bool,
 }
@@ -138,12 +150,17 @@ impl Maildir {
     ///
     /// When the file cannot be created.
     pub fn deliver(&self) -> Result<Delivery, DeliveryError> {
+        static OPENED: AtomicU64 = AtomicU64::new(0);
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut tries = 0;
         loop {
             let name = name::unique(&self.inner.host);
             match rustix::fs::openat(&self.inner.tmp, &name, flags, Mode::RUSR | Mode::WUSR) {
-                Ok(file) => return Ok(Delivery::new(Arc::clone(&self.inner), name, file.into())),
+                Ok(file) => {
+                    // After the file is open, and before anything is written to it: see `Flusher::flush`.
+                    let opened = OPENED.fetch_add(1, Ordering::AcqRel);
+                    return Ok(Delivery::new(Arc::clone(&self.inner), name, file.into(), opened));
+                }
                 // Names are unique by design; a clock that was set back on a machine that reuses process ids is not.
                 Err(rustix::io::Errno::EXIST) if tries < 8 => tries += 1,
                 Err(reason) => {
@@ -213,8 +230,8 @@ impl Maildir {
 }
 
 impl Delivery {
-    fn new(maildir: Arc<Inner>, name: String, file: File) -> Delivery {
-        Delivery { maildir, name, file, buffer: Vec::new(), octets: 0, spoiled: false, moved: false }
+    fn new(maildir: Arc<Inner>, name: String, file: File, opened: u64) -> Delivery {
+        Delivery { maildir, name, file, buffer: Vec::new(), octets: 0, opened, spoiled: false, moved: false }
     }
 
     /// The unique name under which the message will lie in `new/`, with `,S=<size>` added to it. Note it before the
@@ -230,33 +247,21 @@ impl Delivery {
         self.octets
     }
 
-    /// Put the message on the disk and into `new/`. When this returns `Ok`, the message survives loss of power.
-    ///
-    /// # Errors
-    ///
-    /// On an error the message counts as not delivered, and must not be deleted where it came from. Nothing of it is in
-    /// `new/`, except where flushing `new/` itself failed: then the message lies there, and may not survive.
-    pub fn commit(mut self) -> Result<Delivered, DeliveryError> {
+    /// Nothing more will come: the system gets the rest, and the memory goes.
+    fn write_out(&mut self) -> Result<(), DeliveryError> {
         if self.spoiled {
             return Err(DeliveryError::Spoiled { path: self.tmp_path() });
         }
         self.empty_buffer()?;
-        let length = self.file.metadata().map_err(|reason| self.failed("looking at", reason))?.len();
-        if length != self.octets {
-            return Err(DeliveryError::Spoiled { path: self.tmp_path() });
-        }
-        // Never a second try: after a failed fsync the kernel may have dropped the data and says "ok" the next time.
-        // https://lwn.net/Articles/752063/
-        self.file.sync_all().map_err(|reason| self.failed("flushing to disk", reason))?;
+        self.buffer = Vec::new();
+        Ok(())
+    }
 
-        let target = format!("{},S={}", self.name, self.octets);
-        let path = self.maildir.root.join("new").join(&target);
-        move_without_overwriting(&self.maildir.tmp, &self.name, &self.maildir.new, &target)
-            .map_err(|reason| DeliveryError::io("moving the message to", &path, reason))?;
-        self.moved = true;
-        let new = self.maildir.root.join("new");
-        self.maildir.new.sync_all().map_err(|reason| DeliveryError::io("flushing to disk", new, reason))?;
-        Ok(Delivered { path, name: std::mem::take(&mut self.name), octets: self.octets })
+    /// Fails if the file is not what was written into it.
+    fn seal(&mut self) -> Result<(), DeliveryError> {
+        self.write_out()?;
+        let length = self.file.metadata().map_err(|reason| self.failed("looking at", reason))?.len();
+        if length == self.octets { Ok(()) } else { Err(DeliveryError::Spoiled { path: self.tmp_path() }) }
     }
 
     fn empty_buffer(&mut self) -> Result<(), DeliveryError> {

@@ -1,0 +1,99 @@
+//! Messages that become durable together.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
+use super::flush::{Flush, Flusher};
+use super::{Delivered, Delivery, DeliveryError, Inner, move_without_overwriting};
+
+/// Puts messages on the disk and into `new/`: all of them are flushed, then moved, then the folder is flushed, once. There
+/// is a result for each, in order; an error that concerns one message leaves the others alone.
+pub(super) fn commit(
+    deliveries: Vec<Delivery>,
+    flusher: &mut Flusher,
+) -> Vec<Result<Delivered, DeliveryError>> {
+    let mut sealed: Vec<_> = deliveries.into_iter().map(Sealed::new).collect();
+
+    let mut open: Vec<_> = sealed.iter_mut().filter(|one| one.failure.is_none()).collect();
+    open.sort_by_key(|one| one.delivery.opened);
+    let files: Vec<&File> = open.iter().map(|one| &one.delivery.file).collect();
+    let flushed = flusher.flush(&files);
+    for (one, flushed) in open.into_iter().zip(flushed) {
+        one.failure = flushed.err().map(|reason| one.delivery.failed("flushing to disk", reason));
+    }
+
+    sealed.iter_mut().for_each(Sealed::move_to_new);
+    let mut folders: Vec<(Arc<Inner>, Option<io::Error>)> = Vec::new();
+    for one in sealed.iter().filter(|one| one.delivery.moved) {
+        if !folders.iter().any(|(known, _)| Arc::ptr_eq(known, &one.delivery.maildir)) {
+            let maildir = Arc::clone(&one.delivery.maildir);
+            let failed = maildir.new.sync_all().err();
+            folders.push((maildir, failed));
+        }
+    }
+    sealed.into_iter().map(|one| one.result(&folders)).collect()
+}
+
+/// A delivery that nothing more is written to.
+struct Sealed {
+    delivery: Delivery,
+    target: String,
+    failure: Option<DeliveryError>,
+}
+
+impl Sealed {
+    fn new(mut delivery: Delivery) -> Self {
+        let failure = delivery.seal().err();
+        Self { target: format!("{},S={}", delivery.name, delivery.octets), delivery, failure }
+    }
+
+    fn move_to_new(&mut self) {
+        if self.failure.is_none() {
+            let Delivery { maildir, name, .. } = &self.delivery;
+            match move_without_overwriting(&maildir.tmp, name, &maildir.new, &self.target) {
+                Ok(()) => self.delivery.moved = true,
+                Err(reason) => {
+                    let path = maildir.root.join("new").join(&self.target);
+                    self.failure = Some(DeliveryError::io("moving the message to", path, reason));
+                }
+            }
+        }
+    }
+
+    fn result(mut self, folders: &[(Arc<Inner>, Option<io::Error>)]) -> Result<Delivered, DeliveryError> {
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
+        let maildir = Arc::clone(&self.delivery.maildir);
+        let folder = folders.iter().find(|(known, _)| Arc::ptr_eq(known, &maildir));
+        match folder {
+            Some((_, None)) => Ok(Delivered {
+                path: maildir.root.join("new").join(&self.target),
+                name: std::mem::take(&mut self.delivery.name),
+                octets: self.delivery.octets,
+            }),
+            Some((_, Some(reason))) => {
+                let reason =
+                    reason.raw_os_error().map_or_else(|| reason.kind().into(), io::Error::from_raw_os_error);
+                Err(DeliveryError::io("flushing to disk", maildir.root.join("new"), reason))
+            }
+            None => Err(DeliveryError::Spoiled { path: self.delivery.tmp_path() }),
+        }
+    }
+}
+
+impl Delivery {
+    /// Put the message on the disk and into `new/`. When this returns `Ok`, the message survives loss of power. Many messages
+    /// are done quicker by a [`Committer`](super::Committer).
+    ///
+    /// # Errors
+    ///
+    /// On an error the message counts as not delivered, and must not be deleted where it came from. Nothing of it is in
+    /// `new/`, except where flushing `new/` itself failed: then the message lies there, and may not survive.
+    pub fn commit(self) -> Result<Delivered, DeliveryError> {
+        let path = self.tmp_path();
+        let mut flusher = Flusher::new(Flush::Files, &self.maildir.new);
+        commit(vec![self], &mut flusher).pop().unwrap_or(Err(DeliveryError::Spoiled { path }))
+    }
+}
