@@ -2,10 +2,10 @@
 
 use std::io::{self, Write};
 
-use popwire::Farewell;
-use popwire::blocking::Client;
+use popwire::blocking::{Client, Message};
+use popwire::{Farewell, MessageNumber};
 
-use crate::maildir::{Delivered, Delivery, DeliveryError, Maildir};
+use crate::maildir::{Committer, Delivered, Delivery, DeliveryError, Flush, Maildir};
 
 mod listing;
 mod observer;
@@ -24,12 +24,13 @@ pub struct Fetch<'a> {
     maildir: &'a Maildir,
     delete: bool,
     limit: Option<usize>,
+    flush: Flush,
 }
 
 impl<'a> Fetch<'a> {
     /// Fetch everything into this Maildir, and keep it on the server.
     pub fn new(maildir: &'a Maildir) -> Self {
-        Self { maildir, delete: false, limit: None }
+        Self { maildir, delete: false, limit: None, flush: Flush::default() }
     }
 
     /// Whether messages are deleted on the server, each after it is durable here. Default no.
@@ -41,6 +42,12 @@ impl<'a> Fetch<'a> {
     /// Fetch so many messages at most, those with the lowest numbers. Default all.
     pub fn limit(mut self, messages: Option<usize>) -> Self {
         self.limit = messages;
+        self
+    }
+
+    /// How the files are flushed. Default [`Flush::Auto`].
+    pub fn flush(mut self, flush: Flush) -> Self {
+        self.flush = flush;
         self
     }
 
@@ -74,61 +81,146 @@ impl<'a> Fetch<'a> {
         let listing = Listing::ask(client)?;
         summary.listed = listing.messages.len();
         observer.opened(&listing);
-        for listed in listing.messages.iter().take(self.limit.unwrap_or(usize::MAX)) {
+        let count = listing.messages.len().min(self.limit.unwrap_or(usize::MAX));
+        let wanted = listing.messages.get(..count).unwrap_or_default();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let mut delivered = Vec::new();
+        let received = self.receive(client, wanted, &mut delivered, observer, summary);
+        // Also where the disk is full: what is safe here need not come again. But a session that failed is not to be
+        // trusted: where an answer is missing, another may have been taken for it.
+        let trusted = !matches!(received, Err(Cause::Session(_)));
+        let marked =
+            if self.delete && trusted { mark(client, &delivered, observer, summary) } else { Ok(()) };
+        received.and(marked)
+    }
+
+    /// RETR for all of them, into the Maildir. What is in `delivered` afterwards survives loss of power.
+    fn receive<'l>(
+        &self,
+        client: &mut Client,
+        wanted: &'l [Listed],
+        delivered: &mut Vec<&'l Listed>,
+        observer: &mut dyn Observer,
+        summary: &mut Summary,
+    ) -> Result<(), Cause> {
+        // Before RETR: many servers take a message for read once it was sent.
+        let mut next = Some(self.maildir.deliver()?);
+        let mut committer = Committer::new(self.maildir, self.flush).map_err(|source| DeliveryError::Io {
+            doing: "starting a thread for",
+            path: self.maildir.path().into(),
+            source,
+        })?;
+        let mut messages = client.retrieve_many(wanted.iter().map(|listed| listed.number));
+        let mut stop = None;
+        for (at, listed) in wanted.iter().enumerate() {
             observer.begun(listed);
-            match receive(client, listed, self.maildir, observer) {
-                Ok(delivered) => {
-                    summary.delivered += 1;
-                    summary.octets += delivered.octets;
-                    observer.delivered(listed, &delivered);
-                    if self.delete {
-                        mark(client, listed, observer, summary)?;
-                    }
-                }
-                Err(cause) if cause.is_about_one_message() => {
-                    let failure = Failure { message: listed.clone(), cause };
-                    observer.failed(&failure);
-                    summary.failures.push(failure);
-                }
-                Err(cause) => return Err(cause),
+            let Some((_, message)) = messages.next() else { break };
+            let delivery = next.take().map_or_else(|| self.maildir.deliver(), Ok);
+            let taken = take(message, delivery, listed, observer)
+                .and_then(|delivery| Ok(committer.push(at, delivery)?));
+            stop = note(listed, taken.err(), observer, summary);
+            for (at, result) in committer.finished() {
+                let listed = wanted.get(at).unwrap_or(listed);
+                stop = settle(listed, result, delivered, observer, summary).or(stop);
+            }
+            if stop.is_some() {
+                break;
             }
         }
-        Ok(())
+        if stop.as_ref().is_some_and(|cause| matches!(cause, Cause::Destination(_))) {
+            // The session is sound, and is wanted for the deletions.
+            messages.stop();
+            while let Some((_, message)) = messages.next() {
+                if message
+                    .and_then(|mut message| message.copy_to(&mut io::sink()))
+                    .is_err_and(|error| !error.is_refused())
+                {
+                    break;
+                }
+            }
+        }
+        for (at, result) in committer.finish() {
+            if let Some(listed) = wanted.get(at) {
+                stop = settle(listed, result, delivered, observer, summary).or(stop);
+            }
+        }
+        stop.map_or(Ok(()), Err)
     }
 }
 
-/// RETR into the Maildir. When this returns `Ok`, the message survives loss of power.
-fn receive(
-    client: &mut Client,
+/// A message into its file. It is not durable yet.
+fn take(
+    message: popwire::Result<Message<'_>>,
+    delivery: Result<Delivery, DeliveryError>,
     listed: &Listed,
-    maildir: &Maildir,
     observer: &mut dyn Observer,
-) -> Result<Delivered, Cause> {
-    // Before RETR: many servers take a message for read once it was sent.
-    let delivery = maildir.deliver()?;
-    let mut writer = Writer { delivery, failed: None, listed, observer };
-    let copied = client.retr(listed.number).and_then(|mut message| message.copy_to(&mut writer));
+) -> Result<Delivery, Cause> {
+    let mut message = message?;
+    let mut writer = Writer { delivery: delivery?, failed: None, listed, observer };
+    let copied = message.copy_to(&mut writer);
     if let Some(error) = writer.failed {
         return Err(error.into());
     }
     copied?;
-    Ok(writer.delivery.commit()?)
+    Ok(writer.delivery)
 }
 
-/// DELE for a message that is safe here. A refusal is noted, and the message is fetched again next time.
+/// What became of a message that was handed to the committer. Gives the cause if the run cannot go on.
+fn settle<'l>(
+    listed: &'l Listed,
+    result: Result<Delivered, DeliveryError>,
+    delivered: &mut Vec<&'l Listed>,
+    observer: &mut dyn Observer,
+    summary: &mut Summary,
+) -> Option<Cause> {
+    match result {
+        Ok(done) => {
+            summary.delivered += 1;
+            summary.octets += done.octets;
+            observer.delivered(listed, &done);
+            delivered.push(listed);
+            None
+        }
+        Err(error) => note(listed, Some(error.into()), observer, summary),
+    }
+}
+
+/// Notes a failure that is about this message alone; gives the cause if it is not.
+fn note(
+    listed: &Listed,
+    cause: Option<Cause>,
+    observer: &mut dyn Observer,
+    summary: &mut Summary,
+) -> Option<Cause> {
+    let cause = cause?;
+    if !cause.is_about_one_message() {
+        return Some(cause);
+    }
+    let failure = Failure { message: listed.clone(), cause };
+    observer.failed(&failure);
+    summary.failures.push(failure);
+    None
+}
+
+/// DELE for messages that are safe here. A refusal is noted, and the message is fetched again next time.
 fn mark(
     client: &mut Client,
-    listed: &Listed,
+    delivered: &[&Listed],
     observer: &mut dyn Observer,
     summary: &mut Summary,
 ) -> Result<(), Cause> {
-    match client.dele(listed.number) {
-        Ok(_) => observer.marked(listed),
-        Err(error) if error.is_refused() => {
-            observer.not_marked(listed, &error);
-            summary.not_marked.push((listed.number, error));
+    let numbers: Vec<MessageNumber> = delivered.iter().map(|listed| listed.number).collect();
+    for (listed, (number, answer)) in delivered.iter().zip(client.delete_many(numbers)) {
+        match answer {
+            Ok(_) => observer.marked(listed),
+            Err(error) if error.is_refused() => {
+                observer.not_marked(listed, &error);
+                summary.not_marked.push((number, error));
+            }
+            Err(error) => return Err(error.into()),
         }
-        Err(error) => return Err(error.into()),
     }
     Ok(())
 }

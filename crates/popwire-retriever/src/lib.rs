@@ -8,12 +8,11 @@
 //! # The order
 //!
 //! ```text
-//!   LIST, UIDL      what is there, joined by number
-//!   for each message:
-//!     RETR ──octets as they come──> a file in tmp/ of the Maildir
-//!     commit         fsync the file, move it to new/, fsync new/
-//!     DELE           if wanted; never before the commit has returned
-//!   QUIT            the server deletes now, and says whether it did
+//!   STAT, LIST, UIDL   what is there, joined by number
+//!   RETR ...           asked for ahead; the octets of each as they come into a file in tmp/ of the Maildir
+//!     commit           meanwhile: flush what has come, move it to new/, flush new/
+//!   DELE ...           if wanted, for what was committed and for nothing else
+//!   QUIT               the server deletes now, and says whether it did
 //! ```
 //!
 //! A message that the server refuses, that does not end as messages end, or that cannot be stored while others can, is

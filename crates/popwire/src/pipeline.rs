@@ -89,6 +89,7 @@ pub(crate) struct Queue<I: Iterator> {
     /// The size of messages, by those that came.
     guess: u64,
     begun: bool,
+    stopped: bool,
     over: bool,
 }
 
@@ -109,6 +110,7 @@ impl<I: Iterator<Item: Command>> Queue<I> {
             command_octets: 0,
             guess: FIRST_GUESS,
             begun: false,
+            stopped: false,
             over: false,
         }
     }
@@ -192,6 +194,11 @@ impl<I: Iterator<Item: Command>> Queue<I> {
         affected.map(|(command, _)| command).or_else(|| self.take())
     }
 
+    /// Sends no more; what is under way still comes.
+    pub(crate) fn stop(&mut self) {
+        self.stopped = true;
+    }
+
     pub(crate) fn is_over(&self) -> bool {
         self.over
     }
@@ -207,6 +214,9 @@ impl<I: Iterator<Item: Command>> Queue<I> {
             return (0, Some(0));
         }
         let here = self.under_way.len() + usize::from(self.held.is_some());
+        if self.stopped {
+            return (self.under_way.len(), Some(self.under_way.len()));
+        }
         let (least, most) = self.source.size_hint();
         (least.saturating_add(here), most.and_then(|most| most.checked_add(here)))
     }
@@ -225,6 +235,9 @@ impl<I: Iterator<Item: Command>> Queue<I> {
     }
 
     fn take(&mut self) -> Option<I::Item> {
+        if self.stopped {
+            return None;
+        }
         self.held.take().or_else(|| self.source.next())
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use popwire::blocking::Client;
-use popwire::{Error, MessageNumber, Result, Text};
+use popwire::{MessageNumber, Result, Text};
 
 /// A message as the server lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,9 +34,10 @@ impl Listing {
     ///
     /// Those of the session, and a refusal of LIST; a refusal of UIDL is none.
     pub fn ask(client: &mut Client) -> Result<Self> {
+        let inventory = client.inventory()?;
         let mut messages = BTreeMap::new();
         let mut unreadable = 0;
-        match client.list() {
+        match inventory.scans {
             Ok(scans) => {
                 unreadable += scans.skipped();
                 for scan in scans.iter() {
@@ -44,15 +45,20 @@ impl Listing {
                 }
             }
             // Some servers have no listing of nothing.
-            Err(error) if error.is_refused() && client.stat().is_ok_and(|stat| stat.messages == 0) => {}
+            Err(error) if error.is_refused() && inventory.stat.is_ok_and(|stat| stat.messages == 0) => {}
             Err(error) => return Err(error),
         }
-        if let Some(uids) = unique_ids(client)? {
-            unreadable += uids.skipped();
-            for (number, uid) in uids.iter().filter(|(_, uid)| !uid.is_blank()) {
-                let listed = messages.entry(number).or_insert_with(|| Listed::new(number));
-                listed.uid = Some(uid.as_bytes().into());
+        match inventory.unique_ids {
+            Ok(uids) => {
+                unreadable += uids.skipped();
+                for (number, uid) in uids.iter().filter(|(_, uid)| !uid.is_blank()) {
+                    let listed = messages.entry(number).or_insert_with(|| Listed::new(number));
+                    listed.uid = Some(uid.as_bytes().into());
+                }
             }
+            // What a server answers instead of ids is no reason to leave mail behind.
+            Err(error) if error.is_refused() || error.protocol().is_some_and(is_one_answer) => {}
+            Err(error) => return Err(error),
         }
         Ok(Self { messages: messages.into_values().collect(), unreadable })
     }
@@ -67,22 +73,6 @@ impl Listing {
 impl Listed {
     fn new(number: MessageNumber) -> Self {
         Self { number, octets: None, uid: None }
-    }
-}
-
-/// UIDL, unless the server said that it has none. What it answers instead of ids is no reason to leave mail behind.
-fn unique_ids(client: &mut Client) -> Result<Option<popwire::UniqueIds>> {
-    let capabilities = client.capabilities();
-    if capabilities.iter().next().is_some() && !capabilities.has("UIDL") {
-        return Ok(None);
-    }
-    let goes_on = |error: &Error| {
-        error.is_refused() || matches!(error.protocol(), Some(malformed) if is_one_answer(malformed))
-    };
-    match client.uidl() {
-        Ok(uids) => Ok(Some(uids)),
-        Err(error) if !client.is_broken() && goes_on(&error) => Ok(None),
-        Err(error) => Err(error),
     }
 }
 

@@ -1,13 +1,17 @@
 use std::fs;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
-use popwire::{Connector, Login, Security};
+use popwire::{Connector, Login, Pipelining, Security};
 use popwire_server::{Answer, Maildrop, QuitReply, Server};
 
 use super::*;
 
 const MAIL: [&str; 3] =
     ["Subject: 1\r\n\r\none\r\n", "Subject: 2\r\n\r\n.two\r\n", "Subject: 3\r\n\r\n3\r\n"];
+
+/// The terminator without its line end before it: the message may have been cut short.
+const BROKEN_END: &str = "+OK\r\nSubject: 2\r\n\r\ntext.\r\n";
 
 struct World {
     server: Server,
@@ -25,11 +29,27 @@ fn world(describe: impl FnOnce(popwire_server::Builder) -> popwire_server::Build
 
 impl World {
     fn client(&self) -> Client {
-        let connector = Connector::new("127.0.0.1")
+        self.enter(&self.connector())
+    }
+
+    /// Does not wait long for what does not come.
+    fn impatient(&self, pipelining: Pipelining) -> Client {
+        let mut timeouts = popwire::Timeouts::default();
+        timeouts.rescue = Some(Duration::from_millis(50));
+        timeouts.first_octet = Duration::from_millis(500);
+        timeouts.idle = Duration::from_millis(500);
+        self.enter(&self.connector().timeouts(timeouts).pipelining(pipelining))
+    }
+
+    fn connector(&self) -> Connector {
+        Connector::new("127.0.0.1")
             .port(self.server.addr().port())
             .security(Security::Plain)
-            .dangerous_login_without_verified_tls();
-        let mut client = Client::connect(&connector).unwrap();
+            .dangerous_login_without_verified_tls()
+    }
+
+    fn enter(&self, connector: &Connector) -> Client {
+        let mut client = Client::connect(connector).unwrap();
         client.login(&Login::password("alice", "s3cret")).unwrap();
         client
     }
@@ -39,7 +59,7 @@ impl World {
     }
 
     fn left(&self) -> usize {
-        assert!(self.server.wait_closed(1, std::time::Duration::from_secs(5)));
+        assert!(self.server.wait_closed(1, Duration::from_secs(5)));
         self.server.maildrop("alice").unwrap().len().unwrap()
     }
 
@@ -85,7 +105,7 @@ impl Observer for Witness<'_> {
 
     fn marked(&mut self, message: &Listed) {
         assert!(self.dele(message));
-        assert_eq!(self.paths.len(), self.marked + 1);
+        assert!(self.paths.len() > self.marked);
         self.marked += 1;
     }
 
@@ -105,7 +125,7 @@ fn a_message_is_marked_only_after_it_lies_in_new() {
     assert_eq!(world.left(), 0);
     assert_eq!(world.new_files(), MAIL);
     let lines = world.lines();
-    let order = ["RETR 1", "DELE 1", "RETR 2", "DELE 2", "RETR 3", "DELE 3", "QUIT"];
+    let order = ["RETR 1", "RETR 2", "RETR 3", "DELE 1", "DELE 2", "DELE 3", "QUIT"];
     assert_eq!(lines[lines.len() - order.len()..], order);
 }
 
@@ -141,23 +161,25 @@ fn a_message_that_is_refused_stays_and_the_rest_goes_on() {
 
 #[test]
 fn a_message_with_a_broken_end_stays() {
-    // The terminator without its line end before it: it may have been cut short.
-    let world = world(|server| server.script("RETR 2", "+OK\r\nSubject: 2\r\n\r\ntext.\r\n"));
+    let world = world(|server| server.script("RETR 2", BROKEN_END));
     let mut witness = Witness::of(&world);
-    let connector = Connector::new("127.0.0.1")
-        .port(world.server.addr().port())
-        .security(Security::Plain)
-        .timeouts({
-            let mut timeouts = popwire::Timeouts::default();
-            timeouts.rescue = Some(std::time::Duration::from_millis(50));
-            timeouts
-        })
-        .dangerous_login_without_verified_tls();
-    let mut client = Client::connect(&connector).unwrap();
-    client.login(&Login::password("alice", "s3cret")).unwrap();
+    let client = world.impatient(Pipelining::Never);
     let summary = Fetch::new(&world.maildir).delete(true).run(client, &mut witness).unwrap();
     assert_eq!((summary.delivered, witness.failed.len(), world.left()), (2, 1, 1));
     assert_eq!(world.new_files(), [MAIL[0], MAIL[2]]);
+}
+
+#[test]
+fn where_a_broken_end_swallowed_an_answer_nothing_is_deleted() {
+    // With RETR 3 under way its answer stands where the end should, and cannot be told from mail.
+    let world = world(|server| server.script("RETR 2", BROKEN_END));
+    let client = world.impatient(Pipelining::WhereAnnounced);
+    let stopped =
+        Fetch::new(&world.maildir).delete(true).run(client, &mut Silent).expect_err("one is missing");
+    assert!(matches!(&stopped.cause, Cause::Session(error) if error.is_timeout()), "{stopped}");
+    assert!(matches!(stopped.summary.deletion, Deletion::NoneMarked));
+    assert_eq!(world.left(), 3);
+    assert!(!world.lines().iter().any(|line| line.starts_with("DELE")));
 }
 
 #[test]
@@ -168,7 +190,7 @@ fn a_session_that_breaks_stops_the_run_and_tells_what_is_delivered() {
         Fetch::new(&world.maildir).delete(true).run(world.client(), &mut Silent).expect_err("it broke");
     assert!(matches!(&stopped.cause, Cause::Session(error) if error.is_closed()), "{stopped}");
     assert_eq!(stopped.summary.delivered, 1);
-    assert!(matches!(stopped.summary.deletion, Deletion::Unknown { messages: 1, error: None }));
+    assert!(matches!(stopped.summary.deletion, Deletion::NoneMarked));
     assert_eq!(world.new_files(), MAIL[..1]);
     assert_eq!(fs::read_dir(world.home.path().join("Mail/tmp")).unwrap().count(), 0);
     assert_eq!(world.left(), 3);
@@ -178,9 +200,15 @@ fn a_session_that_breaks_stops_the_run_and_tells_what_is_delivered() {
 fn a_destination_that_is_gone_stops_the_run_but_what_was_delivered_is_deleted() {
     struct Vandal(PathBuf);
     impl Observer for Vandal {
-        fn marked(&mut self, _: &Listed) {
-            fs::rename(self.0.join("tmp"), self.0.join("away")).unwrap();
-            fs::remove_dir(self.0.join("away")).unwrap();
+        fn begun(&mut self, message: &Listed) {
+            if message.number == 2 {
+                let began = Instant::now();
+                while fs::read_dir(self.0.join("new")).unwrap().count() == 0 {
+                    assert!(began.elapsed() < Duration::from_secs(10), "the first is not delivered");
+                }
+                fs::rename(self.0.join("tmp"), self.0.join("away")).unwrap();
+                fs::remove_dir(self.0.join("away")).unwrap();
+            }
         }
     }
     let world = world(|server| server);
@@ -189,7 +217,6 @@ fn a_destination_that_is_gone_stops_the_run_but_what_was_delivered_is_deleted() 
         Fetch::new(&world.maildir).delete(true).run(world.client(), &mut vandal).expect_err("it is gone");
     assert!(matches!(stopped.cause, Cause::Destination(_)), "{stopped}");
     assert!(matches!(stopped.summary.deletion, Deletion::Committed { messages: 1 }));
-    assert!(!world.lines().contains(&"RETR 2".to_owned()), "it was not even asked for");
     assert_eq!((world.left(), world.new_files().len()), (2, 1));
 }
 
@@ -201,7 +228,11 @@ fn a_message_that_cannot_be_moved_is_left_and_the_rest_goes_on() {
         fn progress(&mut self, message: &Listed, _: u64) {
             if message.number == 2 {
                 for entry in fs::read_dir(&self.0).unwrap() {
-                    fs::remove_file(entry.unwrap().path()).unwrap();
+                    let entry = entry.unwrap();
+                    // Nothing is written to it yet; the message before it may still be here.
+                    if entry.metadata().is_ok_and(|metadata| metadata.len() == 0) {
+                        fs::remove_file(entry.path()).unwrap();
+                    }
                 }
             }
         }
@@ -251,6 +282,7 @@ fn a_refused_dele_is_reported_and_the_rest_goes_on() {
 fn listings_are_joined_by_number() {
     let world = world(|server| {
         server
+            .script("LIST 2147483647", "-ERR no such message\r\n")
             .script("LIST", "+OK\r\n3 30\r\nnonsense\r\n1 10\r\n.\r\n")
             .script("UIDL", "+OK\r\n2 two\r\n1 one\r\n.\r\n")
     });

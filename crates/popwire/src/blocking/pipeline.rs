@@ -39,6 +39,11 @@ impl<'c, I: Iterator<Item = MessageNumber>> Messages<'c, I> {
         Some((command.number, reply.map(|reply| Message::new(self.pump, command.number, reply))))
     }
 
+    /// Asks for no more messages. Those that are under way still come by [`next`](Self::next), so that the session can go on.
+    pub fn stop(&mut self) {
+        self.queue.stop();
+    }
+
     /// The messages that were not had: first those that are under way, then those that were not asked for.
     pub fn into_rest(self) -> impl Iterator<Item = MessageNumber> {
         self.queue.into_rest().map(|command| command.number)

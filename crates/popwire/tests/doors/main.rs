@@ -6,6 +6,8 @@
 
 #![cfg(all(feature = "blocking", feature = "tokio", any(feature = "aws-lc-rs", feature = "ring")))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+// What is an Iterator behind the blocking door is none behind the other.
+#![allow(clippy::while_let_on_iterator)]
 
 #[path = "common/actor.rs"]
 mod actor;
