@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use popwire::{Mechanism, Method};
+use popwire_retriever::maildir::Flush;
 
 mod serve;
 
@@ -60,8 +61,37 @@ pub(crate) struct FetchArgs {
     #[arg(long, value_name = "N", help_heading = "Mail")]
     pub(crate) limit: Option<NonZeroUsize>,
 
+    /// How mail gets onto the disk: `auto` flushes the file system once for many messages where that is sure and quicker;
+    /// `files` flushes each file by itself and nothing of other programs
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        value_name = "HOW",
+        hide_short_help = true,
+        help_heading = "Mail"
+    )]
+    pub(crate) flush: FlushArg,
+
     #[command(flatten)]
     pub(crate) connect: ConnectArgs,
+}
+
+/// See [`popwire_retriever::maildir::Flush`].
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(crate) enum FlushArg {
+    #[default]
+    Auto,
+    Files,
+}
+
+impl From<FlushArg> for Flush {
+    fn from(flush: FlushArg) -> Self {
+        match flush {
+            FlushArg::Auto => Self::Auto,
+            FlushArg::Files => Self::Files,
+        }
+    }
 }
 
 /// List a mailbox: look before you fetch

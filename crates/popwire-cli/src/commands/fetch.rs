@@ -33,7 +33,7 @@ pub(super) fn run(args: &FetchArgs, output: &mut Output) -> Result<Exit, Problem
         ));
     }
     let limit = args.limit.map(usize::from);
-    let fetch = Fetch::new(&maildir).delete(args.delete).limit(limit);
+    let fetch = Fetch::new(&maildir).delete(args.delete).limit(limit).flush(args.flush.into());
     let ended = fetch.run(client, &mut Progress::new(&account.name, limit, output));
 
     let took = begun.elapsed();

@@ -9,6 +9,7 @@
 )]
 
 mod demo;
+mod durable;
 mod fetch;
 mod ls;
 mod passwords;

@@ -109,12 +109,12 @@ fn a_session_that_breaks_tells_what_is_safe() {
     let run = world.fetch("--delete --json");
     run.failed(
         75,
-        &["in the middle of its answer to RETR", "1 of 3 messages are safe in", "were marked for deletion"],
+        &["in the middle of its answer to RETR", "1 of 3 messages are safe in", "nothing was deleted"],
     );
     assert_eq!((world.delivered(), world.left(1)), (sorted(&MAIL[..1]), 3));
     let objects = run.objects();
     assert_eq!(objects[objects.len() - 2]["event"], "error");
-    assert_eq!(objects.last().unwrap()["deletion"], "unknown");
+    assert_eq!(objects.last().unwrap()["deletion"], "none");
     assert_eq!(objects.last().unwrap()["exit"], 75);
 }
 
