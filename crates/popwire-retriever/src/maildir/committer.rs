@@ -42,9 +42,8 @@ pub struct Committer<T: Send + 'static> {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Most messages that are flushed together, and that wait for the next flush. Each has an open file, and systems allow a
-/// process 256 or more.
-const MESSAGES: usize = 100;
+/// Most messages that are flushed together, and that wait for the next flush: beyond this a flush costs less than the rest.
+const MESSAGES: usize = 256;
 
 /// Most octets that are flushed together, so that a message does not wait for gigabytes of others.
 const OCTETS: u64 = 64 << 20;
@@ -56,15 +55,17 @@ impl<T: Send + 'static> Committer<T> {
     ///
     /// If the system has no thread left.
     pub fn new(maildir: &Maildir, flush: Flush) -> std::io::Result<Self> {
-        let (given, to_do) = sync_channel::<(T, Delivery)>(MESSAGES);
+        let most = batch_size();
+        let (given, to_do) = sync_channel::<(T, Delivery)>(most);
         let (done, results) = channel();
         let flusher = Flusher::new(flush, &maildir.inner.new);
-        let thread =
-            thread::Builder::new().name("maildir".to_owned()).spawn(move || work(&to_do, &done, flusher))?;
+        let thread = thread::Builder::new()
+            .name("maildir".to_owned())
+            .spawn(move || work(&to_do, &done, most, flusher))?;
         Ok(Self { given: Some(given), results, thread: Some(thread) })
     }
 
-    /// Hands over a message that is written to its end. Waits while a hundred others wait.
+    /// Hands over a message that is written to its end. Waits while a few hundred others wait.
     ///
     /// # Errors
     ///
@@ -103,15 +104,24 @@ impl<T: Send + 'static> Drop for Committer<T> {
     }
 }
 
+/// Each message has an open file. A quarter of what the process may open for those that are flushed, and another for those
+/// that wait, leave half of it to others.
+fn batch_size() -> usize {
+    let allowed = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let quarter = allowed.map_or(MESSAGES, |files| usize::try_from(files / 4).unwrap_or(MESSAGES));
+    quarter.clamp(1, MESSAGES)
+}
+
 fn work<T>(
     to_do: &Receiver<(T, Delivery)>,
     done: &std::sync::mpsc::Sender<(T, Result<Delivered, DeliveryError>)>,
+    most: usize,
     mut flusher: Flusher,
 ) {
     while let Ok((tag, delivery)) = to_do.recv() {
         let mut octets = delivery.octets();
         let (mut tags, mut deliveries) = (vec![tag], vec![delivery]);
-        while deliveries.len() < MESSAGES
+        while deliveries.len() < most
             && octets < OCTETS
             && let Ok((tag, delivery)) = to_do.try_recv()
         {
