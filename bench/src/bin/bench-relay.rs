@@ -53,11 +53,12 @@ struct Line {
 }
 
 fn relay(client: TcpStream, to: u16, line: Line) -> Result<()> {
-    let connected = Instant::now() + 2 * line.delay;
+    // The client knows of the connection after a round trip, and the server half of one later.
+    let now = Instant::now();
     socket::accepted(&client)?;
     let server = socket::connect(to)?;
-    let down = Direction::start(server.try_clone()?, client.try_clone()?, line, connected)?;
-    let up = Direction::start(client, server, line, connected)?;
+    let down = Direction::start(server.try_clone()?, client.try_clone()?, line, now + 3 * line.delay)?;
+    let up = Direction::start(client, server, line, now + 2 * line.delay)?;
     for direction in [down, up] {
         direction.join().map_err(|_| "a direction died")?;
     }
