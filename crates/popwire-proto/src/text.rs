@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use tinyvec::TinyVec;
+
 /// A server's words: any octets, without the line end.
 ///
 /// POP3 says nothing about the character set of this text, and servers send Latin-1 and GBK as well as UTF-8, so it
@@ -15,7 +17,10 @@ use std::fmt;
 /// assert_eq!(text.as_bytes(), b"caf\xe9 \x1b[2J");
 /// ```
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
-pub struct Text(Box<[u8]>);
+pub struct Text(TinyVec<[u8; INLINE]>);
+
+/// What a status line, a unique-id and a capability mostly have at most: they need no allocation.
+const INLINE: usize = 40;
 
 impl Text {
     /// The octets as the server sent them.
