@@ -98,7 +98,7 @@ fn flushes(flush: &str) -> (usize, usize) {
         // Whole lines: "DELE 1" is in "DELE 11" too.
         let command = format!("DELE {number}\\r");
         let marked = calls.iter().find(|call| call.name == "sendto" && call.arguments.contains(&command));
-        let marked = marked.unwrap_or_else(|| panic!("no {command}"));
+        let marked = marked.expect("each message is marked");
         assert!(named < marked.lines.start, "message {number} is marked before it is durable");
     }
     assert_eq!(server.maildrop("alice").unwrap().len().unwrap(), 0);
