@@ -155,6 +155,9 @@ pub(crate) use imp::without_tls;
 #[cfg(feature = "_tls")]
 pub(crate) use imp::{client_config, established, server_name};
 
+#[cfg(all(feature = "_tls", any(feature = "blocking", feature = "tokio")))]
+pub(crate) mod session;
+
 #[cfg(not(feature = "_tls"))]
 mod imp {
     use super::{Error, Result};
@@ -333,7 +336,7 @@ mod imp {
     }
 
     /// The provider is named each time: a process-wide default would be a choice made for the whole program.
-    fn provider() -> CryptoProvider {
+    pub(super) fn provider() -> CryptoProvider {
         #[cfg(feature = "aws-lc-rs")]
         {
             rustls::crypto::aws_lc_rs::default_provider()
