@@ -7,8 +7,12 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "_tls")]
+use super::pump::{is_hang_up, is_timeout};
 use crate::timeouts::Wait;
 use crate::tls::Established;
+#[cfg(feature = "_tls")]
+use crate::tls::session::{FRUITLESS, Plain, Session, Step};
 use crate::{Connector, Error, Result};
 
 /// A stream that a session can run over. `set_timeout` bounds the next reads and writes, so that no wait is for ever; a
@@ -86,7 +90,7 @@ enum Link {
 
 #[cfg(feature = "_tls")]
 struct Tls {
-    session: rustls::ClientConnection,
+    session: Session,
     transport: Box<dyn Transport>,
 }
 
@@ -118,13 +122,11 @@ impl Stream {
             #[cfg(feature = "_tls")]
             Link::Tls(tls) => {
                 tls.send()?;
-                let written = tls.session.writer().write(octets)?;
+                let written = tls.session.write(octets)?;
                 // The TLS session has the octets now: if they cannot go on, they wait there and go out before the next
                 // operation. To fail here would be to have them sent twice.
                 match tls.send() {
-                    Err(e) if !matches!(e.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock) => {
-                        Err(e)
-                    }
+                    Err(e) if !is_timeout(&e) => Err(e),
                     _ => Ok(written),
                 }
             }
@@ -143,17 +145,17 @@ impl Stream {
                 retry(|| transport.read(buffer)).map(Some)
             }
             #[cfg(feature = "_tls")]
-            Link::Tls(tls) => loop {
-                match tls.session.reader().read(buffer) {
-                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(Some(0)),
-                    done => return done.map(Some),
+            Link::Tls(tls) => {
+                for _ in 0..FRUITLESS {
+                    match tls.take(buffer)? {
+                        Plain::Octets(octets) => return Ok(Some(octets)),
+                        Plain::End => return Ok(Some(0)),
+                        Plain::Wait if !tls.transport.has_input()? => return Ok(None),
+                        Plain::Wait => tls.receive()?,
+                    }
                 }
-                if !tls.transport.has_input()? {
-                    return Ok(None);
-                }
-                tls.receive()?;
-            },
+                Ok(None)
+            }
             #[cfg(feature = "_tls")]
             Link::Gone => Ok(Some(0)),
         }
@@ -162,11 +164,11 @@ impl Stream {
     /// Says goodbye in TLS; a transport closes itself when it is dropped.
     pub(super) fn close(&mut self) {
         #[cfg(feature = "_tls")]
-        if let Link::Tls(tls) = &mut self.link {
-            tls.session.send_close_notify();
-            while tls.session.wants_write()
-                && tls.session.write_tls(&mut tls.transport).is_ok_and(|sent| sent > 0)
-            {}
+        if self.arm().is_ok()
+            && let Link::Tls(tls) = &mut self.link
+        {
+            tls.session.close_notify();
+            let _ = tls.send();
         }
     }
 
@@ -207,8 +209,7 @@ impl Stream {
         use crate::tls;
         let config = tls::client_config(&connector.tls)?;
         let name = tls::server_name(&connector.tls, &connector.host)?;
-        let session = rustls::ClientConnection::new(config, name)
-            .map_err(|e| tls::problem("starting TLS", io::Error::new(io::ErrorKind::InvalidData, e)))?;
+        let session = Session::new(config, name).map_err(|e| tls::problem("starting TLS", e))?;
         let Link::Plain(transport) = std::mem::replace(&mut self.link, Link::Gone) else {
             return Err(popwire_proto::OutOfOrder::TlsActive.into());
         };
@@ -217,34 +218,30 @@ impl Stream {
             Ok(()) => {}
             Err(e) => {
                 self.link = Link::Gone;
-                return Err(match e.kind() {
-                    io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Error::timeout(Wait::Tls),
-                    _ => tls::problem("the TLS handshake", e),
+                return Err(if is_timeout(&e) {
+                    Error::timeout(Wait::Tls)
+                } else {
+                    tls::problem("the TLS handshake", e)
                 });
             }
         }
         let Link::Tls(tls) = &self.link else { return Err(popwire_proto::OutOfOrder::TlsActive.into()) };
-        Ok(tls::established(&connector.tls, &tls.session))
+        Ok(tls::established(&connector.tls, tls.session.connection()))
     }
 
     fn shake_hands(&mut self) -> io::Result<()> {
         loop {
             self.arm()?;
             let Link::Tls(tls) = &mut self.link else { return Ok(()) };
-            let step = if tls.session.wants_write() {
-                tls.send()
-            } else if !tls.session.is_handshaking() {
-                return Ok(());
-            } else {
-                match tls.receive() {
-                    Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-                    received => received.map(drop),
-                }
+            let stepped = match tls.next_step()? {
+                Step::Send => tls.send(),
+                Step::Receive => tls.receive(),
+                Step::Done => return Ok(()),
             };
-            match step {
+            match stepped {
                 // The transport has waited as long as it was told; whether that was all, the deadline tells.
-                Err(e) if matches!(e.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock) => {}
-                step => step?,
+                Err(e) if is_timeout(&e) => {}
+                stepped => stepped?,
             }
         }
     }
@@ -252,15 +249,18 @@ impl Stream {
     fn read_tls(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             let Link::Tls(tls) = &mut self.link else { return Ok(0) };
-            match tls.session.reader().read(buffer) {
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-                // No close_notify: the end all the same. Whether it is a truncation, the protocol above knows.
-                Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
-                done => return done,
+            match tls.take(buffer)? {
+                Plain::Octets(octets) => return Ok(octets),
+                Plain::End => return Ok(0),
+                Plain::Wait => {}
             }
             self.arm()?;
             let Link::Tls(tls) = &mut self.link else { return Ok(0) };
-            tls.send()?;
+            match tls.send() {
+                // The server has hung up. It may have said why: its last words are still to be read.
+                Err(e) if is_hang_up(&e) => {}
+                sent => sent?,
+            }
             tls.receive()?;
         }
     }
@@ -268,23 +268,46 @@ impl Stream {
 
 #[cfg(feature = "_tls")]
 impl Tls {
+    fn next_step(&mut self) -> io::Result<Step> {
+        let step = self.session.handshake();
+        self.alert_if_failed(step)
+    }
+
+    fn take(&mut self, buffer: &mut [u8]) -> io::Result<Plain> {
+        let plain = self.session.read_plaintext(buffer);
+        self.alert_if_failed(plain)
+    }
+
+    /// Sends the alert that tells the server why; its loss harms nobody.
+    fn alert_if_failed<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
+        if result.is_err() {
+            let _ = self.send();
+        }
+        result
+    }
+
     /// Sends what the session has to send.
     fn send(&mut self) -> io::Result<()> {
-        while self.session.wants_write() {
-            retry(|| self.session.write_tls(&mut self.transport))?;
+        while !self.session.outgoing().is_empty() {
+            match retry(|| self.transport.write(self.session.outgoing())) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(octets) => self.session.sent(octets),
+                Err(e) => {
+                    if is_hang_up(&e) {
+                        self.session.sent(usize::MAX);
+                    }
+                    return Err(e);
+                }
+            }
         }
         Ok(())
     }
 
-    /// One read from the transport, and what it means.
-    fn receive(&mut self) -> io::Result<usize> {
-        let octets = retry(|| self.session.read_tls(&mut self.transport))?;
-        if let Err(e) = self.session.process_new_packets() {
-            // The alert that tells the server why; its loss harms nobody.
-            let _ = self.session.write_tls(&mut self.transport);
-            return Err(io::Error::new(io::ErrorKind::InvalidData, e));
-        }
-        Ok(octets)
+    /// One read from the transport.
+    fn receive(&mut self) -> io::Result<()> {
+        let octets = retry(|| self.transport.read(self.session.incoming_space()))?;
+        self.session.received(octets);
+        Ok(())
     }
 }
 
