@@ -382,6 +382,6 @@ pub(super) async fn elsewhere<T: Send + 'static>(work: impl FnOnce() -> T + Send
     }
 }
 
-fn is_hang_up(error: &io::Error) -> bool {
+pub(super) fn is_hang_up(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
 }
