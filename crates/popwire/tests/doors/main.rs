@@ -20,6 +20,8 @@ mod troupe;
 
 /// The tests that only the async door can have.
 mod cancelling;
+/// TLS that is busy with itself.
+mod fruitless;
 /// Streams that are no TCP streams of ours.
 mod transports;
 
