@@ -26,8 +26,10 @@ def judged(row, bar, measured):
 
 
 def holds(bar, value):
+    if value is None:
+        return False
     # As it is printed, with two digits
-    return value is not None and round(value, 2) <= round(bar.value, 2)
+    return int(value) <= bar.value if bar.whole else round(value, 2) <= round(bar.value, 2)
 
 
 def shown(bar, value):
