@@ -4,6 +4,7 @@ The figures are of the whole process, its start included, with all children that
 it, and the kernel's count of its CPU time from wait4.
 """
 import os
+import signal
 import subprocess
 import tempfile
 import threading
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 # No run may hang the benchmark.
-DEADLINE = 120
+DEADLINE = 30
 
 
 @dataclass
@@ -61,6 +62,8 @@ def run(command, memory=False):
         wall = time.perf_counter() - began
         timer.cancel()
         process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode == -signal.SIGKILL:
+            raise Failed(f"ended after {DEADLINE} s")
         for stream in out, err:
             stream.seek(0)
         if process.returncode not in command.good:
