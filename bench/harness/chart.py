@@ -85,16 +85,15 @@ def _panel(results, name):
     """The title and the bars of a row, (subject, value, class), the best first; None if there is nothing to show."""
     row = next(row for row in ROWS if row.name == name)
     measured = results.rows.get(name)
-    limit = measured.figure(row.figure, "limit") if measured else None
-    if not limit:
+    if not measured:
         return None
     bars = []
     for subject in row.subjects:
-        value = measured.figure(row.figure, subject)
+        value = measured.ratio(row.figure, subject, "limit")
         if value is None or subject.startswith("limit"):
             continue
         wrong = results.exact.get(subject, "").startswith("wrong")
-        bars.append((subject, value / limit, "wrong" if wrong else "peer" if subject in PEERS else "ours"))
+        bars.append((subject, value, "wrong" if wrong else "peer" if subject in PEERS else "ours"))
     return (PANELS[name], sorted(bars, key=lambda bar: bar[1])) if bars else None
 
 

@@ -29,7 +29,7 @@ def wire(port):
 
 
 def handed_over(name, subjects, servers, folder):
-    """"exact", "wrong: ...", for one client."""
+    """What one client makes of it: `exact`, or `wrong` or `changed` and how."""
     _, port = servers.server(1, OCTETS, "stuffed", False)
     stuffed = wire(port)
     message = b"".join(line[1:] if line.startswith(b".") else line for line in stuffed)
@@ -53,5 +53,5 @@ def judge(got, message, stuffed):
     if got == stuffed.removesuffix(b"\n"):
         return "wrong: the dots are still stuffed, and the last line end is lost"
     if got.endswith(message.partition(b"\n\n")[2]):
-        return "changed: the header"
+        return "changed: the header is another"
     return "wrong"

@@ -15,13 +15,15 @@ def amount(figure, value):
 
 
 def judged(row, bar, measured):
-    """The value of each popwire subject that this bar is for: what was divided by what, or None."""
-    unit = measured.figure(bar.figure, bar.against) if bar.against else bar.unit
+    """The value of each popwire subject that this bar is for, or None."""
     values = {}
     for name in row.subjects:
         if name.startswith("popwire") and name.endswith(bar.only):
-            mine = measured.figure(bar.figure, name)
-            values[name] = mine / unit if mine is not None and unit else None
+            if bar.against:
+                values[name] = measured.ratio(bar.figure, name, bar.against)
+            else:
+                figure = measured.figure(bar.figure, name)
+                values[name] = None if figure is None else figure / bar.unit
     return values
 
 
@@ -102,35 +104,35 @@ def _cell(row, measured, name):
         ways = [name] if name in PEERS else [poll for poll in POLLS if poll.startswith(f"{name} ")]
         trips = [measured.figure("wall", way) for way in ways]
         return ", ".join(f"{trip / 0.050:.1f}" for trip in trips if trip is not None)
-    value = measured.figure(row.figure, name)
-    if value is None:
+    if measured.figure(row.figure, name) is None:
         return ""
-    if name == "limit":
-        wall = f", {amount('wall', measured.figure('wall', name))}" if row.job == "memory" else ""
-        return amount(row.figure, value) + wall
-    about = "~" if measured.scaled(name) else ""
-    base = measured.figure("wall" if row.job == "memory" else row.figure, "limit")
-    if row.job == "memory":
-        return f"{amount('memory', value)}, {ratio(measured.figure('wall', name) / base)}" if base else amount("memory", value)
-    return about + (ratio(value / base) if base else amount(row.figure, value))
+    # Of memory it is the amount that is of interest.
+    figures = ["memory", "wall"] if row.job == "memory" else [row.figure]
+    about = "~" if measured.series[name].count else ""
+    return about + ", ".join(_compared(measured, figure, name) for figure in figures)
+
+
+def _compared(measured, figure, name):
+    times = measured.ratio(figure, name, "limit") if name != "limit" and figure != "memory" else None
+    return amount(figure, measured.figure(figure, name)) if times is None else ratio(times)
 
 
 def notes(results):
     """What has to be known to read the tables."""
     for name, made in results.exact.items():
         if made != "exact":
-            yield f"{name} hands a message over {made}."
+            yield f"{name}: {made}."
     for row in ROWS:
         measured = results.rows.get(row.name)
         if not measured:
             continue
         scaled = {}
-        for name in measured.series:
-            if count := measured.scaled(name):
-                scaled.setdefault(count, []).append(name)
+        for name, series in measured.series.items():
+            if series.count:
+                scaled.setdefault(series.count, []).append(name)
         if scaled:
             text = "; ".join(f"{count:,}: {', '.join(names)}" for count, names in sorted(scaled.items()))
-            yield f"Row {row.number}, fewer than {measured.messages:,} messages where the row would take too long ({text})."
+            yield f"Row {row.number}, extrapolated from fewer than {measured.messages:,} messages ({text})."
         loops = [name for name in measured.series if name.startswith("limit ") and measured.figure("wall", name)]
         if loops:
             text = ", ".join(f"{name[6:]} {amount('wall', measured.figure('wall', name))}" for name in loops)
@@ -151,7 +153,7 @@ def markdown(results):
         header, units, lines = peers(results)
         text += ["", "All beside the limit of the same row: its own figure, and for the others how many times as much. Less is better.", ""]
         text += table(header, [units, *lines])
-        text += ["", "~ from fewer messages, scaled. † hands over wrong mail: a faster way to do something else.", ""]
+        text += ["", "~ extrapolated from fewer messages. † hands over wrong mail: a faster way to do something else.", ""]
     text += [f"- {note}" for note in notes(results)]
     if facts.get("versions"):
         text += ["", "Versions: " + ", ".join(f"{name} {version}" for name, version in facts["versions"].items()) + "."]

@@ -10,7 +10,7 @@ from harness.measure import Cost
 class Series:
     """The runs of one subject in one row."""
 
-    # The messages of each run; fewer than the row's if it is slow
+    # The messages of each run if it is slow and had fewer than the row, so that its costs are extrapolated
     count: int = 0
     costs: list = field(default_factory=list)
     # Why there are none
@@ -25,17 +25,20 @@ class Measured:
     series: dict
 
     def figure(self, name, subject):
-        """The median of wall, cpu (seconds) or memory (octets) for all messages of the row, or None."""
+        """The median of wall, cpu (seconds) or memory (octets) or None."""
         series = self.series.get(subject)
         if not series or series.reason or not series.costs:
             return None
-        median = statistics.median(getattr(cost, name) for cost in series.costs)
-        return median * self.messages / series.count if series.count and name != "memory" else median
+        return statistics.median(getattr(cost, name) for cost in series.costs)
 
-    def scaled(self, subject):
-        """The messages of each run, if they were fewer than the row's."""
-        count = self.series[subject].count if subject in self.series else 0
-        return count if 0 < count < self.messages else None
+    def ratio(self, name, subject, against):
+        """The median, over the rounds, of the subject's figure divided by the other's in the same round, or None."""
+        series = [self.series.get(subject), self.series.get(against)]
+        if any(not one or one.reason or not one.costs for one in series):
+            return None
+        # A peer has fewer rounds, the first ones.
+        pairs = zip(*(one.costs for one in series), strict=False)
+        return statistics.median(getattr(mine, name) / getattr(base, name) for mine, base in pairs)
 
 
 @dataclass

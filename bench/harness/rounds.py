@@ -53,7 +53,7 @@ class Bench:
         peer_rounds = 1 if row.job == "memory" or self.quick else 3
         for number in range(self.rounds):
             for name, runner in runners.items():
-                if not series[name].reason and (number < peer_rounds or name not in PEERS):
+                if not series[name].reason and (number < peer_rounds or row.contender(name)):
                     self._attempt(series[name], name, lambda: series[name].costs.append(runner()))
         measured = Measured(row.messages, series)
         if row.job == "maildir":
@@ -71,16 +71,28 @@ class Bench:
         """Find out how many messages the subject can have, and return what runs it once."""
         if row.job == "poll":
             return self._poll(row, name)
-        series.count = row.messages
         if row.job == "memory":
             return lambda: self._memory(row, name)
-        if name in PEERS and row.job != "list":
-            few = max(1, row.messages // 100)
-            cost = self._once(row, name, few)
-            fits = int(few * row.patience[self.quick] / cost.wall)
-            if fits < row.messages:
-                series.count = max(few, _round(fits))
-        return lambda: self._once(row, name, series.count)
+        if row.contender(name) or row.job == "list":
+            return lambda: self._once(row, name, row.messages)
+        few = max(1, row.messages // 100)
+        patience = row.patience[self.quick]
+        first = self._once(row, name, few)
+        if first.wall * row.messages / few <= patience:
+            return lambda: self._once(row, name, row.messages)
+        each = (self._once(row, name, 2 * few).wall - first.wall) / few
+        fits = few + (patience - first.wall) / each if each > 0 else row.messages
+        if fits >= row.messages:
+            return lambda: self._once(row, name, row.messages)
+        series.count = max(2 * few, _round(fits))
+        return lambda: self._extrapolated(row, name, few, series.count)
+
+    def _extrapolated(self, row, name, few, count):
+        """What all messages would cost, from runs with two counts: the start of a process is paid once."""
+        small, large = self._once(row, name, few), self._once(row, name, count)
+        share = (row.messages - few) / (count - few)
+        wall, cpu = (a + max(0, b - a) * share for a, b in ((small.wall, large.wall), (small.cpu, large.cpu)))
+        return measure.Cost(wall, cpu)
 
     def _once(self, row, name, count, octets=None, memory=False):
         octets = octets or row.octets
@@ -151,7 +163,8 @@ class Bench:
 
 
 def _round(count):
-    """One digit that is not zero: 1,000 and not 1,234."""
+    """With one digit that is not zero: 1,000 and not 1,234."""
+    count = int(count)
     size = 10 ** max(0, len(str(count)) - 1)
     return max(1, count // size * size)
 

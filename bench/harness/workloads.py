@@ -55,6 +55,10 @@ class Row:
     # Seconds that a run of a peer may take; it gets fewer messages if it needs longer. And with --quick.
     patience: tuple = (1.5, 0.5)
 
+    def contender(self, name):
+        """Whether a bar depends on the subject, so that it has to be measured in full."""
+        return name not in PEERS or any(bar.against == name for bar in self.bars)
+
 
 POLLS = tuple(f"{door} {way}" for door in DOORS for way in ("USER", "PLAIN"))
 

@@ -1,8 +1,8 @@
 //! async-pop, on tokio.
 
+use ::async_pop::Client;
 use ::async_pop::response::list::ListResponse;
 use ::async_pop::response::uidl::UidlResponse;
-use ::async_pop::Client;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{HOST, Job, PASSWORD, Result, Task, USER};

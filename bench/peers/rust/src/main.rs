@@ -53,13 +53,18 @@ impl Task {
     }
 
     fn no_tls(&self) -> Result<()> {
-        if self.ca.is_none() { Ok(()) } else { Err("this crate has no TLS that trusts a CA of our own".into()) }
+        if self.ca.is_none() {
+            Ok(())
+        } else {
+            Err("this crate has no TLS that trusts a CA of our own".into())
+        }
     }
 }
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let mut next = || arguments.next().ok_or("usage: popwire-bench-peers CRATE retr|list|show PORT COUNT [CA]");
+    let mut next =
+        || arguments.next().ok_or("usage: popwire-bench-peers CRATE retr|list|show PORT COUNT [CA]");
     let name = next()?;
     let job = match next()?.as_str() {
         "retr" => Job::Retr,
