@@ -54,9 +54,16 @@ def run(command, memory=False):
             argv = ["/usr/bin/time", "--quiet", "--format=%M", f"--output={peak.name}", *argv]
         began = time.perf_counter()
         process = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=command.cwd, env={**os.environ, **command.env}
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            cwd=command.cwd,
+            env={**os.environ, **command.env},
+            start_new_session=True,
         )
-        timer = threading.Timer(DEADLINE, process.kill)
+        # With its children: some fetch in one of them.
+        timer = threading.Timer(DEADLINE, os.killpg, (process.pid, signal.SIGKILL))
         timer.start()
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - began

@@ -49,8 +49,8 @@ class Bench:
         for name in names:
             if not series[name].reason:
                 self._attempt(series[name], name, lambda: runners.update({name: self._prepare(row, name, series[name])}))
-        # Peers are many, and far from any bar: three rounds of them are enough, and one for memory, which hardly varies.
-        peer_rounds = 1 if row.job == "memory" or self.quick else 3
+        # Peers are many, and far from any bar: three rounds of them are enough, and one where little varies.
+        peer_rounds = 1 if row.job == "memory" or row.round_trip or self.quick else 3
         for number in range(self.rounds):
             for name, runner in runners.items():
                 if not series[name].reason and (number < peer_rounds or row.contender(name)):
@@ -75,16 +75,15 @@ class Bench:
             return lambda: self._memory(row, name)
         if row.contender(name) or row.job == "list":
             return lambda: self._once(row, name, row.messages)
-        few = max(1, row.messages // 100)
+        # Ever more messages, until a run is long enough to tell how long all would take.
         patience = row.patience[self.quick]
-        first = self._once(row, name, few)
-        if first.wall * row.messages / few <= patience:
-            return lambda: self._once(row, name, row.messages)
-        each = (self._once(row, name, 2 * few).wall - first.wall) / few
-        fits = few + (patience - first.wall) / each if each > 0 else row.messages
+        few = count = max(1, row.messages // 1000)
+        while (wall := self._once(row, name, count).wall) < patience / 4 and count < row.messages:
+            count = min(4 * count, row.messages)
+        fits = _round(count * patience / wall)
         if fits >= row.messages:
             return lambda: self._once(row, name, row.messages)
-        series.count = max(2 * few, _round(fits))
+        series.count = max(2 * few, fits)
         return lambda: self._extrapolated(row, name, few, series.count)
 
     def _extrapolated(self, row, name, few, count):
@@ -110,7 +109,12 @@ class Bench:
     def _counted(self, server, command, retrieved, memory=False, no_server=False):
         """Run the command; it counts if the server and the files say that all was done."""
         server.forget()
-        cost, _ = measure.run(command, memory)
+        try:
+            cost, _ = measure.run(command, memory)
+        except measure.Failed:
+            # Its session must not be counted as that of the next.
+            server.retrieved(1)
+            raise
         seen = retrieved if no_server else server.retrieved(retrieved)
         if seen != retrieved:
             raise measure.Failed(f"the server saw {seen} RETR, not {retrieved}")
