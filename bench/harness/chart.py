@@ -99,11 +99,12 @@ def _panel(results, name):
 
 def _drawn(title, bars, left, top):
     """The parts of one panel."""
-    last = max(2.0, *(value for _, value, _ in bars))
+    values = [value for _, value, _ in bars]
+    first, last = min(FIRST, 0.8 * min(values)), max(2.0, *values)
     start, room = left + LABELS, COLUMN - LABELS - VALUES
 
     def place(value):
-        return start + room * math.log(max(value, FIRST) / FIRST) / math.log(last / FIRST)
+        return start + room * math.log(value / first) / math.log(last / first)
 
     bottom = top + TITLE + LINE * len(bars)
     yield _text(left, top + 12, title, "title")

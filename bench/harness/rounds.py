@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,9 +26,10 @@ class Bench:
         self.rounds = rounds
         self.quick = quick
         self.log = log
+        self.began = time.monotonic()
 
     def say(self, text):
-        print(text, file=self.log, flush=True)
+        print(f"{time.monotonic() - self.began:6.1f} s  {text}", file=self.log, flush=True)
 
     def new_folder(self):
         """A new one for each run: files that are made where thousands were deleted cost more."""
@@ -75,12 +77,14 @@ class Bench:
             return lambda: self._memory(row, name)
         if row.contender(name) or row.job == "list":
             return lambda: self._once(row, name, row.messages)
-        # Ever more messages, until a run is long enough to tell how long all would take.
+        # Ever more messages, until a run takes so much longer than its start that it tells how long all would take.
         patience = row.patience[self.quick]
         few = count = max(1, row.messages // 1000)
-        while (wall := self._once(row, name, count).wall) < patience / 4 and count < row.messages:
+        start = wall = self._once(row, name, few).wall
+        while wall - start < patience / 4 and count < row.messages:
             count = min(4 * count, row.messages)
-        fits = _round(count * patience / wall)
+            wall = self._once(row, name, count).wall
+        fits = row.messages if wall <= start else _round(few + patience * (count - few) / (wall - start))
         if fits >= row.messages:
             return lambda: self._once(row, name, row.messages)
         series.count = max(2 * few, fits)
