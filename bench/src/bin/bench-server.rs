@@ -232,6 +232,8 @@ impl<'m> Answers<'m> {
         }
         slices.push(IoSlice::new(&self.texts[begin..]));
         let mut rest = &mut slices[..];
+        // Nothing is left of no answer at all: some clients send a command in two parts.
+        IoSlice::advance_slices(&mut rest, 0);
         while !rest.is_empty() {
             // More than this the system does not take in one call.
             let written = match stream.write_vectored(&rest[..rest.len().min(1024)]) {
