@@ -69,7 +69,7 @@ def bars(results):
 def decoder(results):
     """The bars of the decoder: name, bar, value, held."""
     for line in results.decoder:
-        name, rate, scan = line["text"], line["decoder_gbps"], line["memmem_gbps"]
+        name, rate, scan = line["text"], line["decoder_gb_s"], line["memmem_gb_s"]
         if name == "base64":
             share = rate / scan
             yield name, "at least 60 % of memmem", f"{share:.0%} ({rate:.1f} of {scan:.1f} GB/s)", round(share, 2) >= 0.6

@@ -85,7 +85,7 @@ class Bench:
             count = min(4 * count, row.messages)
             wall = self._once(row, name, count).wall
         fits = row.messages if wall <= start else _round(few + patience * (count - few) / (wall - start))
-        if fits >= row.messages:
+        if 2 * fits >= row.messages:
             return lambda: self._once(row, name, row.messages)
         series.count = max(2 * few, fits)
         return lambda: self._extrapolated(row, name, few, series.count)
