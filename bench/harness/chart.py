@@ -108,6 +108,8 @@ def _drawn(title, bars, left, top):
 
     bottom = top + TITLE + LINE * len(bars)
     yield _text(left, top + 12, title, "title")
+    # Labels need room.
+    step = 10 if place(10) - place(1) > 52 else 100
     tick = 1
     while tick <= last:
         x = place(tick)
@@ -115,7 +117,7 @@ def _drawn(title, bars, left, top):
         yield f'<line class="{kind}" x1="{x:.1f}" x2="{x:.1f}" y1="{top + TITLE - 4}" y2="{bottom}"/>'
         words, kind = ("limit", "small green") if tick == 1 else (f"{tick:,} ×", "small soft")
         yield _text(x, bottom + 14, words, kind, "middle")
-        tick *= 10
+        tick *= step
     for number, (subject, value, kind) in enumerate(bars):
         y = top + TITLE + LINE * number
         end = place(value)

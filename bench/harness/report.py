@@ -138,9 +138,13 @@ def notes(results):
             text = ", ".join(f"{name[6:]} {amount('wall', measured.figure('wall', name))}" for name in loops)
             best = min(loops, key=lambda name: measured.figure("wall", name))
             yield f"Row {row.number}, the loops over files: {text}; the limit is {best[6:]}. mpop and poplib flush each file, no folder."
-        for name, series in measured.series.items():
+    reasons = {}
+    for row in ROWS:
+        for name, series in results.rows[row.name].series.items() if row.name in results.rows else ():
             if series.reason:
-                yield f"Row {row.number}, {name}: {series.reason}."
+                reasons.setdefault((name, series.reason), []).append(str(row.number))
+    for (name, reason), numbers in reasons.items():
+        yield f"Row {' and '.join(numbers)}, {name}: {reason}."
 
 
 def markdown(results):

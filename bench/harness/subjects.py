@@ -27,6 +27,7 @@ TAKES_ALL = ("mpop", "fetchmail", "fdm", "getmail6", "popwire fetch")
 
 # What a peer cannot do at all, by the name of the row.
 CANNOT = {
+    ("async-pop", "list"): "a list that takes more than one read never ends for it",
     ("pop3-client", "large-tls"): "no TLS: the feature that its sources ask for is not declared",
     ("pop3-client", "small-tls"): "no TLS: the feature that its sources ask for is not declared",
 }
