@@ -14,10 +14,10 @@ def amount(figure, value):
     return f"{value * 1000:.1f} ms" if value < 1 else f"{value:.2f} s"
 
 
-def judged(row, bar, measured):
+def judged(bar, measured):
     """The value of each popwire subject that this bar is for, or None."""
     values = {}
-    for name in row.subjects:
+    for name in measured.series:
         if name.startswith("popwire") and name.endswith(bar.only):
             if bar.against:
                 values[name] = measured.ratio(bar.figure, name, bar.against)
@@ -52,7 +52,9 @@ def bars(results):
         if not measured:
             continue
         for bar in row.bars:
-            values = judged(row, bar, measured)
+            values = judged(bar, measured)
+            if not values:
+                continue
             held = all(holds(bar, value) for value in values.values())
             good &= held
             cells = [shown(bar, value) for value in values.values()]

@@ -41,7 +41,7 @@ class Bench:
         """Measure the row's subjects that are wanted."""
         if self.quick:
             row = replace(row, messages=row.quick)
-        names = [name for name in ("limit", *row.subjects) if wanted(name)]
+        names = [name for name in ("limit", *row.subjects) if wanted(name) or row.bar_needs(name)]
         if row.job in ("poll", "maildir"):
             # There is no bare loop for a poll, and one for each way to flush for files.
             names.remove("limit")
@@ -55,7 +55,7 @@ class Bench:
         peer_rounds = 1 if row.job == "memory" or row.round_trip or self.quick else 3
         for number in range(self.rounds):
             for name, runner in runners.items():
-                if not series[name].reason and (number < peer_rounds or row.contender(name)):
+                if not series[name].reason and (number < peer_rounds or name not in PEERS or row.bar_needs(name)):
                     self._attempt(series[name], name, lambda: series[name].costs.append(runner()))
         measured = Measured(row.messages, series)
         if row.job == "maildir":
@@ -75,7 +75,7 @@ class Bench:
             return self._poll(row, name)
         if row.job == "memory":
             return lambda: self._memory(row, name)
-        if row.contender(name) or row.job == "list":
+        if name not in PEERS or row.bar_needs(name) or row.job == "list":
             return lambda: self._once(row, name, row.messages)
         # Ever more messages, until a run takes so much longer than its start that it tells how long all would take.
         patience = row.patience[self.quick]
