@@ -1,7 +1,7 @@
 """The chart for the README: a panel for each of some rows, a bar for each subject, how many times the limit it needs.
 
-It has a background of its own and follows the colours that the reader prefers, since it is shown on pages that are light
-or dark.
+It has a background of its own and follows the colours that the reader prefers, since it is shown on pages that are
+light or dark.
 """
 import math
 from html import escape
@@ -65,20 +65,30 @@ def svg(results):
         parts += _drawn(title, bars, MARGIN + column * (COLUMN + GAP), tops[column])
         tops[column] += TITLE + LINE * len(bars) + AXIS + 18
     height = max(tops) + 30
-    foot = "Faint: hands over wrong mail, the dots still stuffed."
     words = [
         _text(MARGIN, 36, "How much popwire and its peers need, in multiples of the limit", "head"),
-        _text(MARGIN, 58, "The limit is a bare loop that only receives the same octets, or writes and flushes the same files. "
-              "Less is better; the scale is logarithmic.", "soft"),
-        _text(MARGIN, height - 20, foot, "small soft") if any(bar[2] == "wrong" for _, bars in panels for bar in bars) else "",
+        _text(
+            MARGIN,
+            58,
+            "The limit is a bare loop that only receives the same octets, or writes and flushes the same files. "
+            "Less is better; the scale is logarithmic.",
+            "soft",
+        ),
     ]
-    return "\n".join([
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" role="img">',
+    if any(kind == "wrong" for _, bars in panels for _, _, kind in bars):
+        foot = "Faint: hands over wrong mail, the dots still stuffed."
+        words.append(_text(MARGIN, height - 20, foot, "small soft"))
+    size = f'width="{WIDTH}" height="{height}"'
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="0 0 {WIDTH} {height}" role="img">',
         "<title>popwire and its peers, in multiples of the limit</title>",
         f"<style>{_style()}</style>",
         f'<rect class="paper edge" x="0.5" y="0.5" width="{WIDTH - 1}" height="{height - 1}" rx="6"/>',
-        *filter(None, words), *parts, "</svg>", "",
-    ])
+        *words,
+        *parts,
+        "</svg>",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _panel(results, name):

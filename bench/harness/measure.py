@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# No run may hang the benchmark.
+# No run may hang the benchmark. Seconds.
 DEADLINE = 30
 
 
@@ -42,7 +42,7 @@ class Failed(Exception):
     """The run does not count."""
 
 
-def run(command, memory=False):
+def run(command, memory=False, deadline=DEADLINE):
     """Run the command and return its cost and what it wrote to standard output.
 
     With memory it runs under GNU time. The kernel carries the peak of a process over exec: asked of a child of ours, it
@@ -63,14 +63,14 @@ def run(command, memory=False):
             start_new_session=True,
         )
         # With its children: some fetch in one of them.
-        timer = threading.Timer(DEADLINE, os.killpg, (process.pid, signal.SIGKILL))
+        timer = threading.Timer(deadline, os.killpg, (process.pid, signal.SIGKILL))
         timer.start()
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - began
         timer.cancel()
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode == -signal.SIGKILL:
-            raise Failed(f"ended after {DEADLINE} s")
+            raise Failed(f"ended after {deadline} s")
         for stream in out, err:
             stream.seek(0)
         if process.returncode not in command.good:

@@ -48,26 +48,31 @@ class Bench:
         self.say(f"row {row.number}: {row.title}")
         series = {name: Series(reason=CANNOT.get((name, row.name), "")) for name in names}
         runners = {}
-        for name in names:
-            if not series[name].reason:
-                self._attempt(series[name], name, lambda: runners.update({name: self._prepare(row, name, series[name])}))
-        # Peers are many, and far from any bar: three rounds of them are enough, and one where little varies.
+        for name, one in series.items():
+            if not one.reason:
+                runners[name] = self._attempt(name, one, self._prepare, row, name, one)
+        # Peers are many, and far from any bar: three rounds are enough for them, and one where little varies.
         peer_rounds = 1 if row.job == "memory" or row.round_trip or self.quick else 3
         for number in range(self.rounds):
             for name, runner in runners.items():
-                if not series[name].reason and (number < peer_rounds or name not in PEERS or row.bar_needs(name)):
-                    self._attempt(series[name], name, lambda: series[name].costs.append(runner()))
+                one = series[name]
+                if not one.reason and (number < peer_rounds or name not in PEERS or row.bar_needs(name)):
+                    cost = self._attempt(name, one, runner)
+                    if cost:
+                        one.costs.append(cost)
         measured = Measured(row.messages, series)
         if row.job == "maildir":
             self._best_loop(measured)
         return measured
 
-    def _attempt(self, series, name, do):
+    def _attempt(self, name, series, do, *arguments):
+        """Do it; if it fails, that is the reason why there are no figures."""
         try:
-            do()
+            return do(*arguments)
         except measure.Failed as failure:
             series.reason = f"failed: {failure}"
             self.say(f"  {name} {series.reason}")
+            return None
 
     def _prepare(self, row, name, series):
         """Find out how many messages the subject can have, and return what runs it once."""
@@ -106,15 +111,15 @@ class Bench:
         job = "retr" if row.job == "memory" else row.job
         task = Task(job, port, count, octets, ca, self.new_folder())
         retrieved = 0 if job == "list" else count
-        cost = self._counted(server, self.subjects.command(name, task), retrieved, memory, name.startswith("limit "))
+        cost = self._counted(server, self.subjects.command(name, task), retrieved, name.startswith("limit "), memory=memory)
         self.say(f"  {name}: {count} in {cost.wall:.3f} s, CPU {cost.cpu:.3f} s")
         return cost
 
-    def _counted(self, server, command, retrieved, memory=False, no_server=False):
+    def _counted(self, server, command, retrieved, no_server=False, **options):
         """Run the command; it counts if the server and the files say that all was done."""
         server.forget()
         try:
-            cost, _ = measure.run(command, memory)
+            cost, _ = measure.run(command, **options)
         except measure.Failed:
             # Its session must not be counted as that of the next.
             server.retrieved(1)
@@ -140,7 +145,9 @@ class Bench:
         far = self.servers.relay(near, row.round_trip)
         task = Task("poll", far, row.messages, row.octets, None, self.new_folder())
         if name in PEERS:
-            self._counted(server, self.subjects.command(name, replace(task, job="prime", port=near)), row.messages)
+            # One of them flushes every message that it has not seen, and takes its time.
+            prime = self.subjects.command(name, replace(task, job="prime", port=near))
+            self._counted(server, prime, row.messages, deadline=4 * measure.DEADLINE)
 
         def once():
             cost = self._counted(server, self.subjects.command(name, task), 0)

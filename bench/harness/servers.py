@@ -10,7 +10,8 @@ class Process:
     """A program that prints `ready PORT...` and then runs until it is ended."""
 
     def __init__(self, argv):
-        self.process = subprocess.Popen([str(argument) for argument in argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        argv = [str(argument) for argument in argv]
+        self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         words = self.process.stdout.readline().split()
         if words[:1] != [b"ready"]:
             raise SystemExit(f"{argv[0]} did not start")

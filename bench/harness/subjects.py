@@ -59,8 +59,9 @@ class Subjects:
         session = ["--port", task.port, *tls]
         maildir = task.folder / "Maildir"
         if name == "popwire fetch":
-            argv = [self.places.popwire, "fetch", f"pop://{programs.USER}@127.0.0.1:{task.port}", "--insecure-plaintext"]
-            return Command([*argv, "--quiet", "--maildir", maildir], {"POPWIRE_PASSWORD": programs.PASSWORD}, maildir=maildir)
+            url = f"pop://{programs.USER}@127.0.0.1:{task.port}"
+            argv = [self.places.popwire, "fetch", url, "--insecure-plaintext", "--quiet", "--maildir", maildir]
+            return Command(argv, {"POPWIRE_PASSWORD": programs.PASSWORD}, maildir=maildir)
         program, _, rest = name.partition(" ")
         binary = self.places.binaries / f"bench-{program}"
         if program == "limit" and rest:

@@ -7,7 +7,8 @@ import Pop3Command from 'node-pop3';
 
 const [job, port, count, ca] = process.argv.slice(2);
 const tls = ca ? { tls: true, tlsOptions: { ca: readFileSync(ca) }, servername: 'localhost' } : {};
-const client = new Pop3Command({ host: 'localhost', port: Number(port), user: 'alice', password: 'secret', timeout: 60000, ...tls });
+const account = { host: 'localhost', port: Number(port), user: 'alice', password: 'secret' };
+const client = new Pop3Command({ ...account, timeout: 60000, ...tls });
 if (job === 'list') {
   const lists = [await client.LIST(), await client.UIDL()];
   if (lists.some((list) => list.length !== Number(count))) throw new Error('entries are missing');
