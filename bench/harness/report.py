@@ -148,7 +148,8 @@ def notes(results):
             if series.reason:
                 reasons.setdefault((name, series.reason), []).append(str(row.number))
     for (name, reason), numbers in reasons.items():
-        yield f"Row {' and '.join(numbers)}, {name}: {reason}."
+        rows = f"Row{'s' if len(numbers) > 1 else ''} {' and '.join(numbers)}"
+        yield f"{rows}, {name}: {reason}."
 
 
 def markdown(results):
