@@ -52,7 +52,7 @@ class Bench:
             if not one.reason:
                 runners[name] = self._attempt(name, one, self._prepare, row, name, one)
         # Peers are many, and far from any bar: three rounds are enough for them, and one where little varies.
-        peer_rounds = 1 if row.job == "memory" or row.round_trip or self.quick else 3
+        peer_rounds = 1 if row.job == "memory" or row.line or self.quick else 3
         for number in range(self.rounds):
             for name, runner in runners.items():
                 one = series[name]
@@ -106,8 +106,8 @@ class Bench:
         octets = octets or row.octets
         server, port = self.servers.server(count if name in TAKES_ALL else row.messages, octets, "base64", row.tls)
         ca = self.servers.ca(count if name in TAKES_ALL else row.messages, octets, "base64") if row.tls else None
-        if row.round_trip:
-            port = self.servers.relay(port, row.round_trip)
+        if row.line:
+            port = self.servers.relay(port, row.line)
         job = "retr" if row.job == "memory" else row.job
         task = Task(job, port, count, octets, ca, self.new_folder())
         retrieved = 0 if job == "list" else count
@@ -142,7 +142,7 @@ class Bench:
     def _poll(self, row, name):
         """Let the peer see everything once, next door; then each run asks again from far away."""
         server, near = self.servers.server(row.messages, row.octets, "base64", False)
-        far = self.servers.relay(near, row.round_trip)
+        far = self.servers.relay(near, row.line)
         task = Task("poll", far, row.messages, row.octets, None, self.new_folder())
         if name in PEERS:
             # One of them flushes every message that it has not seen, and takes its time.

@@ -72,11 +72,13 @@ class Servers:
     def ca(self, messages, octets, text, _tls=True):
         return self.folder / f"ca-{text}-{messages}-{octets}.pem"
 
-    def relay(self, port, round_trip):
-        """A port that leads to the other one, and that is so many milliseconds away."""
-        key = (port, round_trip)
+    def relay(self, port, line):
+        """A port that leads to the other one, at the end of this line."""
+        key = (port, line)
         if key not in self.relays:
-            argv = [self.binaries / "bench-relay", "--to", port, "--round-trip", round_trip]
+            argv = [self.binaries / "bench-relay", "--to", port, "--round-trip", line.round_trip]
+            if line.rate:
+                argv += ["--rate", line.rate]
             self.relays[key] = Process(argv)
         return self.relays[key].ports[0]
 
