@@ -147,7 +147,8 @@ impl<I: Iterator<Item: Command>> Queue<I> {
     pub(crate) fn write_ahead(&mut self, core: &mut Core, now: Duration) -> Result<()> {
         self.learn(core.take_octets());
         // Many commands in one write, when half of the window is free, and not each as soon as it may go.
-        if !self.has_room(2) {
+        const HALF: usize = 2;
+        if !self.has_room(HALF) {
             return Ok(());
         }
         while self.has_room(1)
@@ -221,17 +222,16 @@ impl<I: Iterator<Item: Command>> Queue<I> {
         (least.saturating_add(here), most.and_then(|most| most.checked_add(here)))
     }
 
-    /// Whether another command fits into the window, or into the given fraction of it.
-    fn has_room(&self, fraction: usize) -> bool {
+    /// Whether another command fits into the window, or into this part of it.
+    fn has_room(&self, part: usize) -> bool {
         let Some(last) = self.under_way.back() else { return true };
-        if goes_alone(&last.command) || self.under_way.len() > self.window.commands / fraction {
-            return false;
-        }
-        let count = u64::try_from(self.under_way.len()).unwrap_or(u64::MAX);
-        let share = u64::try_from(fraction).map_or(0, |fraction| self.window.octets / fraction);
-        let commands = self.under_way.len() < self.window.commands;
-        let octets = count.saturating_mul(self.guess) < share || count < 2;
-        commands && octets && self.command_octets < COMMAND_OCTETS / fraction
+        let count = self.under_way.len();
+        let expected = self.guess.saturating_mul(u64::try_from(count).unwrap_or(u64::MAX));
+        let allowed = u64::try_from(part).map_or(0, |part| self.window.octets / part.max(1));
+        !goes_alone(&last.command)
+            && count < self.window.commands.div_ceil(part)
+            && (count < 2 || expected < allowed)
+            && self.command_octets < COMMAND_OCTETS / part
     }
 
     fn take(&mut self) -> Option<I::Item> {

@@ -65,9 +65,7 @@ impl Pump {
     /// Commands in one write, and the reply to each, negative or not (RFC 2449 section 6.6).
     pub(super) fn exchange_all<C: Command>(&mut self, commands: &[C]) -> Result<Vec<Reply>> {
         self.leave_login()?;
-        self.get_in_step()?;
-        commands.iter().try_for_each(|command| self.core.submit(command, self.epoch.elapsed()))?;
-        self.flush()?;
+        self.send_together(commands)?;
         commands.iter().map(|_| self.reply()).collect()
     }
 

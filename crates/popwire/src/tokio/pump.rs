@@ -77,11 +77,7 @@ impl Pump {
     /// Commands in one write, and the reply to each, negative or not (RFC 2449 section 6.6).
     pub(super) async fn exchange_all<C: Command>(&mut self, commands: &[C]) -> Result<Vec<Reply>> {
         self.leave_login().await?;
-        self.settle().await?;
-        poll_fn(|cx| self.poll_overhear(cx)).await?;
-        commands.iter().try_for_each(|command| self.core.submit(command, self.epoch.elapsed()))?;
-        self.waiting_since = None;
-        self.flush().await?;
+        self.send_together(commands).await?;
         let mut replies = Vec::with_capacity(commands.len());
         for _ in commands {
             replies.push(self.reply().await?);
