@@ -209,7 +209,8 @@ impl<I: Iterator<Item: Command>> Queue<I> {
         self.under_way.into_iter().map(|sent| sent.command).chain(self.held).chain(self.source)
     }
 
-    /// Bounds of what [`into_rest`](Self::into_rest) would give.
+    /// Bounds of what is still to come.
+    #[cfg(feature = "blocking")]
     pub(crate) fn size_hint(&self) -> (usize, Option<usize>) {
         if self.over {
             return (0, Some(0));
