@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
+use rustix::fs::{Mode, OFlags};
+
 use super::flush::{Flush, Flusher};
 use super::{Delivered, Delivery, DeliveryError, Inner, move_without_overwriting};
 
@@ -17,22 +19,48 @@ pub(super) fn commit(
 
     let mut open: Vec<_> = sealed.iter_mut().filter(|one| one.failure.is_none()).collect();
     open.sort_by_key(|one| one.delivery.opened);
-    let files: Vec<&File> = open.iter().map(|one| &one.delivery.file).collect();
-    let flushed = flusher.flush(&files);
+    let flushed = flusher.flush(&open.iter().map(|one| &one.delivery).collect::<Vec<_>>());
     for (one, flushed) in open.into_iter().zip(flushed) {
         one.failure = flushed.err().map(|reason| one.delivery.failed("flushing to disk", reason));
     }
 
-    sealed.iter_mut().for_each(Sealed::move_to_new);
-    let mut folders: Vec<(Arc<Inner>, Option<io::Error>)> = Vec::new();
-    for one in sealed.iter().filter(|one| one.delivery.moved) {
-        if !folders.iter().any(|(known, _)| Arc::ptr_eq(known, &one.delivery.maildir)) {
-            let maildir = Arc::clone(&one.delivery.maildir);
-            let failed = maildir.new.sync_all().err();
-            folders.push((maildir, failed));
+    let mut folders: Vec<Folder> = Vec::new();
+    for one in sealed.iter_mut().filter(|one| one.failure.is_none()) {
+        let maildir = &one.delivery.maildir;
+        if !folders.iter().any(|folder| Arc::ptr_eq(&folder.maildir, maildir)) {
+            match Folder::open(maildir) {
+                Ok(folder) => folders.push(folder),
+                Err(error) => {
+                    one.failure = Some(error);
+                    continue;
+                }
+            }
         }
+        one.move_to_new();
+    }
+    for folder in &mut folders {
+        folder.failed = folder.new.sync_all().err();
     }
     sealed.into_iter().map(|one| one.result(&folders)).collect()
+}
+
+/// The `new/` of the messages of a batch.
+struct Folder {
+    maildir: Arc<Inner>,
+    new: File,
+    failed: Option<io::Error>,
+}
+
+impl Folder {
+    /// Opened for this batch, and before anything is moved into it: the system tells each open folder of an error once, so
+    /// that of two batches with one between them the second would not hear of it.
+    fn open(maildir: &Arc<Inner>) -> Result<Self, DeliveryError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        match rustix::fs::openat(&maildir.new, ".", flags, Mode::empty()) {
+            Ok(new) => Ok(Self { maildir: Arc::clone(maildir), new: new.into(), failed: None }),
+            Err(reason) => Err(DeliveryError::io("opening", maildir.root.join("new"), reason.into())),
+        }
+    }
 }
 
 /// A delivery that nothing more is written to.
@@ -49,31 +77,28 @@ impl Sealed {
     }
 
     fn move_to_new(&mut self) {
-        if self.failure.is_none() {
-            let Delivery { maildir, name, .. } = &self.delivery;
-            match move_without_overwriting(&maildir.tmp, name, &maildir.new, &self.target) {
-                Ok(()) => self.delivery.moved = true,
-                Err(reason) => {
-                    let path = maildir.root.join("new").join(&self.target);
-                    self.failure = Some(DeliveryError::io("moving the message to", path, reason));
-                }
+        let Delivery { maildir, name, .. } = &self.delivery;
+        match move_without_overwriting(&maildir.tmp, name, &maildir.new, &self.target) {
+            Ok(()) => self.delivery.moved = true,
+            Err(reason) => {
+                let path = maildir.root.join("new").join(&self.target);
+                self.failure = Some(DeliveryError::io("moving the message to", path, reason));
             }
         }
     }
 
-    fn result(mut self, folders: &[(Arc<Inner>, Option<io::Error>)]) -> Result<Delivered, DeliveryError> {
+    fn result(mut self, folders: &[Folder]) -> Result<Delivered, DeliveryError> {
         if let Some(failure) = self.failure {
             return Err(failure);
         }
         let maildir = Arc::clone(&self.delivery.maildir);
-        let folder = folders.iter().find(|(known, _)| Arc::ptr_eq(known, &maildir));
-        match folder {
-            Some((_, None)) => Ok(Delivered {
+        match folders.iter().find(|folder| Arc::ptr_eq(&folder.maildir, &maildir)) {
+            Some(Folder { failed: None, .. }) => Ok(Delivered {
                 path: maildir.root.join("new").join(&self.target),
                 name: std::mem::take(&mut self.delivery.name),
                 octets: self.delivery.octets,
             }),
-            Some((_, Some(reason))) => {
+            Some(Folder { failed: Some(reason), .. }) => {
                 let reason =
                     reason.raw_os_error().map_or_else(|| reason.kind().into(), io::Error::from_raw_os_error);
                 Err(DeliveryError::io("flushing to disk", maildir.root.join("new"), reason))
@@ -93,7 +118,10 @@ impl Delivery {
     /// `new/`, except where flushing `new/` itself failed: then the message lies there, and may not survive.
     pub fn commit(self) -> Result<Delivered, DeliveryError> {
         let path = self.tmp_path();
-        let mut flusher = Flusher::new(Flush::Files, &self.maildir.new);
+        let mut flusher = Flusher::new(Flush::Files, &self.maildir);
         commit(vec![self], &mut flusher).pop().unwrap_or(Err(DeliveryError::Spoiled { path }))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -58,14 +58,15 @@ impl<T: Send + 'static> Committer<T> {
         let most = batch_size();
         let (given, to_do) = sync_channel::<(T, Delivery)>(most);
         let (done, results) = channel();
-        let flusher = Flusher::new(flush, &maildir.inner.new);
+        let flusher = Flusher::new(flush, &maildir.inner);
         let thread = thread::Builder::new()
             .name("maildir".to_owned())
             .spawn(move || work(&to_do, &done, most, flusher))?;
         Ok(Self { given: Some(given), results, thread: Some(thread) })
     }
 
-    /// Hands over a message that is written to its end. Waits while a few hundred others wait.
+    /// Hands over a message that is written to its end. Waits while a few hundred others wait. It should be one of the
+    /// committer's [`Maildir`]: among messages of others each file is flushed by itself.
     ///
     /// # Errors
     ///
@@ -135,3 +136,6 @@ fn work<T>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

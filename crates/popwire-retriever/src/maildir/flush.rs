@@ -3,15 +3,18 @@
 use std::fs::File;
 use std::io;
 use std::num::NonZero;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use super::{Delivery, Inner};
 
 /// How the files of several messages are flushed. The promise is the same with each: a message is reported as delivered
 /// once its octets and its name are on the disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Flush {
-    /// The file system as a whole, once for many messages, where that is sure: on Linux 5.8 and later, which tells of
+    /// The file system as a whole, once for many messages, where that is sure: on Linux 5.17 and later, which tells of all
     /// errors there, with ext4, XFS, Btrfs and F2FS. Elsewhere, and for a few messages, and when it takes long because
     /// other programs write a lot, as [`Files`](Self::Files).
     #[default]
@@ -30,22 +33,26 @@ const LONG: Duration = Duration::from_secs(1);
 /// waits together into one commit; more did not gain anything.
 const THREADS: NonZero<usize> = NonZero::new(16).expect("not zero");
 
-/// Flushes, and learns from how it goes.
+/// Flushes deliveries into a Maildir, and learns from how it goes.
 #[derive(Debug)]
 pub(super) struct Flusher {
+    maildir: Arc<Inner>,
     whole: bool,
 }
 
 impl Flusher {
-    /// For files of the file system that this folder lies in.
-    pub(super) fn new(flush: Flush, folder: &File) -> Self {
-        Self { whole: flush == Flush::Auto && tells_errors(folder) }
+    pub(super) fn new(flush: Flush, maildir: &Arc<Inner>) -> Self {
+        let whole = flush == Flush::Auto && tells_errors(&maildir.new);
+        Self { maildir: Arc::clone(maildir), whole }
     }
 
-    /// Flushes files, the one first that was opened first; for each whether it is on the disk.
-    pub(super) fn flush(&mut self, files: &[&File]) -> Vec<io::Result<()>> {
-        match files {
-            [oldest, ..] if self.whole && files.len() >= FEW => {
+    /// Flushes deliveries, the one first that was opened first; for each whether its file is on the disk.
+    pub(super) fn flush(&mut self, deliveries: &[&Delivery]) -> Vec<io::Result<()>> {
+        let files: Vec<&File> = deliveries.iter().map(|delivery| &delivery.file).collect();
+        // Another Maildir may lie in another file system.
+        let together = || deliveries.iter().all(|delivery| Arc::ptr_eq(&delivery.maildir, &self.maildir));
+        match files[..] {
+            [oldest, ..] if self.whole && files.len() >= FEW && together() => {
                 let began = Instant::now();
                 // The system tells each open file of the errors since it was opened, and of each error once: the file that
                 // was opened first, before anything of these messages was written, misses none of them.
@@ -53,7 +60,7 @@ impl Flusher {
                 self.whole = began.elapsed() < LONG;
                 files.iter().map(|_| flushed.map_err(io::Error::from)).collect()
             }
-            _ => flush_files(files),
+            _ => flush_files(&files),
         }
     }
 }
@@ -64,24 +71,29 @@ fn flush_files(files: &[&File]) -> Vec<io::Result<()>> {
     if let [file] = files {
         return vec![file.sync_all()];
     }
-    let share = files.len().div_ceil(THREADS.get()).max(1);
+    // Each thread takes the next file when it is done with one: some take much longer than others.
+    let results: Vec<OnceLock<io::Result<()>>> = files.iter().map(|_| OnceLock::new()).collect();
+    let next = Mutex::new(files.iter().zip(&results));
+    let work = || {
+        loop {
+            let taken = next.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some((file, result)) = taken else { break };
+            let _ = result.set(file.sync_all());
+        }
+    };
     thread::scope(|scope| {
-        let flushing: Vec<_> = files
-            .chunks(share)
-            .map(|files| {
-                let work = move || files.iter().map(|file| file.sync_all()).collect::<Vec<_>>();
-                // Where no thread is to be had, this one does it.
-                (files, thread::Builder::new().spawn_scoped(scope, work))
-            })
-            .collect();
-        let results =
-            flushing.into_iter().flat_map(|(files, thread)| match thread.map(|thread| thread.join()) {
-                Ok(Ok(results)) => results,
-                Ok(Err(panic)) => std::panic::resume_unwind(panic),
-                Err(_) => files.iter().map(|file| file.sync_all()).collect(),
-            });
-        results.collect()
-    })
+        for _ in 1..files.len().min(THREADS.get()) {
+            // Where no more threads are to be had, those that there are do it.
+            if thread::Builder::new().spawn_scoped(scope, work).is_err() {
+                break;
+            }
+        }
+        work();
+    });
+    results
+        .into_iter()
+        .map(|result| result.into_inner().unwrap_or_else(|| Err(io::ErrorKind::Other.into())))
+        .collect()
 }
 
 #[cfg(target_os = "linux")]
@@ -96,6 +108,10 @@ fn flush_file_system(_: &File) -> rustix::io::Result<()> {
 
 /// Whether a flush of the whole file system tells of the errors that it met. Others are known to say "ok" whatever happens,
 /// and file systems that another program or machine provides need not even be asked.
+///
+/// Linux tells of data that could not be written since 5.8 (commit 735e4ae5ba28), and of what the file system itself
+/// failed at, such as its journal, since 5.17 (5679897eb104). Of a file system that became read-only by an error it says
+/// "ok" all the same; there the message cannot be moved, and counts as not delivered for that.
 #[cfg(target_os = "linux")]
 fn tells_errors(folder: &File) -> bool {
     /// ext2 to ext4, XFS, Btrfs, F2FS; the numbers are those of `<linux/magic.h>`.
@@ -103,7 +119,7 @@ fn tells_errors(folder: &File) -> bool {
     let known = rustix::fs::fstatfs(folder)
         .is_ok_and(|file_system| u32::try_from(file_system.f_type).is_ok_and(|magic| KNOWN.contains(&magic)));
     let system = rustix::system::uname();
-    known && system.release().to_str().is_ok_and(is_since_5_8)
+    known && system.release().to_str().is_ok_and(is_since_5_17)
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -111,12 +127,12 @@ fn tells_errors(_: &File) -> bool {
     false
 }
 
-/// Whether a kernel's release, such as `6.1.0-18-amd64`, is 5.8 or later.
+/// Whether a kernel's release, such as `6.1.0-18-amd64`, is 5.17 or later.
 #[cfg(target_os = "linux")]
-fn is_since_5_8(release: &str) -> bool {
+fn is_since_5_17(release: &str) -> bool {
     let mut numbers = release.split(|char: char| !char.is_ascii_digit()).map(str::parse::<u32>);
     match (numbers.next(), numbers.next()) {
-        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= (5, 8),
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= (5, 17),
         _ => false,
     }
 }
@@ -128,33 +144,42 @@ mod tests {
     #[test]
     fn releases_are_compared_by_number() {
         for (release, since) in [
-            ("5.8.0", true),
-            ("5.10.0-1-amd64", true),
+            ("5.17.0", true),
+            ("5.100.0-1-amd64", true),
             ("6.1", true),
             ("10.0-rc1", true),
-            ("5.7.99", false),
+            ("5.16.99", false),
+            ("5.8.0-1-amd64", false),
             ("4.19.0", false),
             ("5", false),
             ("", false),
             ("unknown", false),
         ] {
-            assert_eq!(is_since_5_8(release), since, "{release}");
+            assert_eq!(is_since_5_17(release), since, "{release}");
         }
     }
 
     #[test]
     fn every_file_has_a_result() {
         let folder = tempfile::tempdir().unwrap();
-        for count in [1, 2, FEW, 40] {
+        for count in [0, 1, 2, 15, 16, 40] {
             let files: Vec<_> =
                 (0..count).map(|name| File::create(folder.path().join(name.to_string())).unwrap()).collect();
-            let files: Vec<_> = files.iter().collect();
-            for flush in [Flush::Auto, Flush::Files] {
-                let results = Flusher::new(flush, files[0]).flush(&files);
-                assert_eq!(results.len(), count);
-                assert!(results.iter().all(Result::is_ok));
-            }
+            let results = flush_files(&files.iter().collect::<Vec<_>>());
+            assert_eq!(results.len(), count);
+            assert!(results.iter().all(Result::is_ok));
         }
-        assert!(flush_files(&[]).is_empty());
+    }
+
+    #[test]
+    fn the_error_of_a_file_is_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut files: Vec<_> =
+            (0..20).map(|name| File::create(folder.path().join(name.to_string())).unwrap()).collect();
+        // A pipe is nothing that can be flushed.
+        files[7] = File::from(std::os::fd::OwnedFd::from(io::pipe().unwrap().1));
+        for (at, result) in flush_files(&files.iter().collect::<Vec<_>>()).iter().enumerate() {
+            assert_eq!(result.is_err(), at == 7, "{at}");
+        }
     }
 }
