@@ -1,0 +1,161 @@
+//! A disk that takes what is written, and fails when the system brings it there. What was reported as delivered must be on
+//! it all the same, after it was unmounted and mounted again.
+//!
+//! The disk is an ext4 on a loop device, whose image lies in a tmpfs that is too small for it. Making one takes root.
+#![cfg(target_os = "linux")]
+// Clippy knows helpers of integration tests for no tests.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
+
+use std::env;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use popwire_retriever::maildir::{Committer, Flush, Maildir};
+
+const ROLE: &str = "POPWIRE_DISK_ROLE";
+const AT: &str = "POPWIRE_DISK_AT";
+
+/// Three times what the disk can hold, and half of what it says that it can.
+const MESSAGES: usize = 600;
+const SIZE: usize = 100_000;
+const TOGETHER: usize = 40;
+
+/// Makes the disk, lets the child deliver onto it, and lets it look again when nothing is in memory any more.
+const SCRIPT: &str = r#"
+cd "$POPWIRE_DISK_AT" && mkdir small disk || exit 1
+mount -t tmpfs -o size=16m none small || exit 99
+truncate -s 120m small/image || exit 1
+mkfs.ext4 -q -F -b 4096 -N 2048 -J size=4 -E lazy_itable_init=0,lazy_journal_init=0 small/image || exit 99
+# The journal lies where there is room, or its failure would stop everything at once.
+fallocate -l 15m small/image || exit 99
+device=$(losetup --find --show small/image) || exit 99
+# A page at a time: the loop device takes what was written in part for written.
+echo 4 > "/sys/block/${device#/dev/}/queue/max_sectors_kb"; one=$?
+mount "$device" disk; mounted=$?
+losetup --detach "$device"
+test "$one$mounted" = 00 || exit 99
+"$0" "$@" || exit 1
+umount disk || exit 1
+# Room for what the journal holds.
+mount -o remount,size=150m small && mount -o loop small/image disk || exit 1
+POPWIRE_DISK_ROLE=look "$0" "$@"
+"#;
+
+/// Not a test of its own: what the children do.
+#[test]
+fn child() {
+    let Ok(role) = env::var(ROLE) else { return };
+    let home = PathBuf::from(env::var(AT).unwrap());
+    let disk = home.join("disk/Mail");
+    match role.as_str() {
+        "auto" => lose(&disk, None, Flush::Auto, &home),
+        "files" => lose(&disk, None, Flush::Files, &home),
+        "another" => lose(&disk, Some(&home.join("Mail")), Flush::Auto, &home),
+        "look" => look(&home),
+        _ => panic!("no role {role}"),
+    }
+}
+
+fn message(number: usize) -> Vec<u8> {
+    let mut message = format!("{number:08}\r\n").into_bytes();
+    message.resize(SIZE, b'm');
+    message
+}
+
+/// Delivers until the disk has failed, and notes what was reported as delivered. If there is another Maildir, the committer
+/// is for that, and the first of those that are handed over together goes there.
+fn lose(disk: &Path, other: Option<&Path>, flush: Flush, home: &Path) {
+    let maildir = Maildir::create(disk).unwrap();
+    let other = other.map(|other| Maildir::create(other).unwrap());
+    let mut committer = Committer::new(other.as_ref().unwrap_or(&maildir), flush).unwrap();
+    let done = AtomicBool::new(false);
+    let mut results = Vec::new();
+    thread::scope(|scope| {
+        // Another program, which hears of the error too, and maybe first.
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                let _ = rustix::fs::syncfs(File::open(disk).unwrap());
+            }
+        });
+        // Many are handed over together, or none would be flushed together.
+        'delivering: for batch in (0..MESSAGES).collect::<Vec<_>>().chunks(TOGETHER) {
+            let mut deliveries = Vec::new();
+            for number in batch {
+                let first = other.as_ref().filter(|_| number % TOGETHER == 0);
+                let Ok(mut delivery) = first.unwrap_or(&maildir).deliver() else { break 'delivering };
+                if delivery.write_all(&message(*number)).is_err() {
+                    break 'delivering; // The disk has failed, and the system lets nothing more be written.
+                }
+                deliveries.push((*number, delivery));
+            }
+            let due = results.len() + deliveries.len();
+            for (number, delivery) in deliveries {
+                committer.push(number, delivery).unwrap();
+            }
+            while results.len() < due {
+                results.extend(committer.finished());
+                thread::yield_now();
+            }
+        }
+        results.extend(committer.finish());
+        done.store(true, Ordering::Relaxed);
+    });
+    let mut safe = File::create(home.join("safe")).unwrap();
+    let mut failed = 0;
+    for (number, result) in results {
+        match result {
+            Ok(delivered) => writeln!(safe, "{number} {}", delivered.path.display()).unwrap(),
+            Err(_) => failed += 1,
+        }
+    }
+    assert!(failed > 0, "the disk did not fail");
+}
+
+fn look(home: &Path) {
+    let safe = fs::read_to_string(home.join("safe")).unwrap();
+    assert!(!safe.is_empty(), "the disk failed too early");
+    for line in safe.lines() {
+        let (number, path) = line.split_once(' ').unwrap();
+        let stored = fs::read(path).unwrap_or_else(|error| panic!("message {number} is lost: {error}"));
+        assert!(stored == message(number.parse().unwrap()), "message {number} is damaged");
+    }
+}
+
+fn on_a_failing_disk(role: &str) {
+    let home = tempfile::tempdir().unwrap();
+    let output = Command::new("unshare")
+        .args(["--mount", "sh", "-c", SCRIPT])
+        .arg(env::current_exe().unwrap())
+        .args(["child", "--exact", "--nocapture", "--test-threads=1"])
+        .env(ROLE, role)
+        .env(AT, home.path())
+        .output()
+        .unwrap();
+    let said = [&output.stdout[..], &output.stderr[..]].concat();
+    let said = String::from_utf8_lossy(&said);
+    match output.status.code() {
+        Some(0) => {}
+        Some(99) => eprintln!("no disk of our own is allowed here: not tried\n{said}"),
+        _ if said.contains("unshare failed") => eprintln!("no mounts are allowed here: not tried\n{said}"),
+        _ => panic!("{}\n{said}", output.status),
+    }
+}
+
+#[test]
+fn what_was_flushed_with_the_file_system_is_on_the_disk() {
+    on_a_failing_disk("auto");
+}
+
+#[test]
+fn what_was_flushed_file_by_file_is_on_the_disk() {
+    on_a_failing_disk("files");
+}
+
+#[test]
+fn what_lies_in_another_file_system_than_the_committers_is_on_the_disk() {
+    on_a_failing_disk("another");
+}
