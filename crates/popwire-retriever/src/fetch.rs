@@ -86,22 +86,26 @@ impl<'a> Fetch<'a> {
         if wanted.is_empty() {
             return Ok(());
         }
-        let mut delivered = Vec::new();
-        let received = self.receive(client, wanted, &mut delivered, observer, summary);
-        // Also where the disk is full: what is safe here need not come again. But a session that failed is not to be
-        // trusted: where an answer is missing, another may have been taken for it.
-        let trusted = !matches!(received, Err(Cause::Session(_)));
-        let marked =
-            if self.delete && trusted { mark(client, &delivered, observer, summary) } else { Ok(()) };
-        received.and(marked)
+        let mut received = Received::default();
+        self.receive(client, wanted, &mut received, observer, summary)?;
+        // Also where the disk is full: what is safe here need not come again.
+        if self.delete && !received.doubtful {
+            let marked = mark(client, &received.delivered, observer, summary);
+            received.stopped_by(marked.err());
+        }
+        received.stop.map_or(Ok(()), Err)
     }
 
-    /// RETR for all of them, into the Maildir. What is in `delivered` afterwards survives loss of power.
+    /// RETR for all of them, into the Maildir.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot begin.
     fn receive<'l>(
         &self,
         client: &mut Client,
         wanted: &'l [Listed],
-        delivered: &mut Vec<&'l Listed>,
+        received: &mut Received<'l>,
         observer: &mut dyn Observer,
         summary: &mut Summary,
     ) -> Result<(), Cause> {
@@ -113,40 +117,55 @@ impl<'a> Fetch<'a> {
             source,
         })?;
         let mut messages = client.retrieve_many(wanted.iter().map(|listed| listed.number));
-        let mut stop = None;
         for (at, listed) in wanted.iter().enumerate() {
             observer.begun(listed);
             let Some((_, message)) = messages.next() else { break };
             let delivery = next.take().map_or_else(|| self.maildir.deliver(), Ok);
             let taken = take(message, delivery, listed, observer)
                 .and_then(|delivery| Ok(committer.push(at, delivery)?));
-            stop = note(listed, taken.err(), observer, summary);
+            received.stopped_by(note(listed, taken.err(), observer, summary));
             for (at, result) in committer.finished() {
                 let listed = wanted.get(at).unwrap_or(listed);
-                stop = settle(listed, result, delivered, observer, summary).or(stop);
+                settle(listed, result, received, observer, summary);
             }
-            if stop.is_some() {
+            if received.stop.is_some() {
                 break;
             }
         }
-        if stop.as_ref().is_some_and(|cause| matches!(cause, Cause::Destination(_))) {
+        if received.stop.is_some() && !received.doubtful {
             // The session is sound, and is wanted for the deletions.
             messages.stop();
             while let Some((_, message)) = messages.next() {
-                if message
-                    .and_then(|mut message| message.copy_to(&mut io::sink()))
-                    .is_err_and(|error| !error.is_refused())
-                {
-                    break;
-                }
+                let skipped = message.and_then(|mut message| message.copy_to(&mut io::sink()));
+                let failed = skipped.err().map(Cause::Session).filter(|cause| !cause.is_about_one_message());
+                received.stopped_by(failed);
             }
         }
         for (at, result) in committer.finish() {
             if let Some(listed) = wanted.get(at) {
-                stop = settle(listed, result, delivered, observer, summary).or(stop);
+                settle(listed, result, received, observer, summary);
             }
         }
-        stop.map_or(Ok(()), Err)
+        Ok(())
+    }
+}
+
+/// What came of asking for messages.
+#[derive(Default)]
+struct Received<'l> {
+    /// The messages that survive loss of power.
+    delivered: Vec<&'l Listed>,
+    /// Why there are no more of them: the first reason.
+    stop: Option<Cause>,
+    /// The session failed, be it the first reason or not. Where an answer is missing, another may have been taken for it:
+    /// nothing is deleted then.
+    doubtful: bool,
+}
+
+impl Received<'_> {
+    fn stopped_by(&mut self, stop: Option<Cause>) {
+        self.doubtful |= matches!(stop, Some(Cause::Session(_)));
+        self.stop = self.stop.take().or(stop);
     }
 }
 
@@ -167,23 +186,22 @@ fn take(
     Ok(writer.delivery)
 }
 
-/// What became of a message that was handed to the committer. Gives the cause if the run cannot go on.
+/// What became of a message that was handed to the committer.
 fn settle<'l>(
     listed: &'l Listed,
     result: Result<Delivered, DeliveryError>,
-    delivered: &mut Vec<&'l Listed>,
+    received: &mut Received<'l>,
     observer: &mut dyn Observer,
     summary: &mut Summary,
-) -> Option<Cause> {
+) {
     match result {
         Ok(done) => {
             summary.delivered += 1;
             summary.octets += done.octets;
             observer.delivered(listed, &done);
-            delivered.push(listed);
-            None
+            received.delivered.push(listed);
         }
-        Err(error) => note(listed, Some(error.into()), observer, summary),
+        Err(error) => received.stopped_by(note(listed, Some(error.into()), observer, summary)),
     }
 }
 

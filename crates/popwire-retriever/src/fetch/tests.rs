@@ -196,21 +196,39 @@ fn a_session_that_breaks_stops_the_run_and_tells_what_is_delivered() {
     assert_eq!(world.left(), 3);
 }
 
-#[test]
-fn a_destination_that_is_gone_stops_the_run_but_what_was_delivered_is_deleted() {
-    struct Vandal(PathBuf);
-    impl Observer for Vandal {
-        fn begun(&mut self, message: &Listed) {
-            if message.number == 2 {
-                let began = Instant::now();
-                while fs::read_dir(self.0.join("new")).unwrap().count() == 0 {
-                    assert!(began.elapsed() < Duration::from_secs(10), "the first is not delivered");
-                }
-                fs::rename(self.0.join("tmp"), self.0.join("away")).unwrap();
-                fs::remove_dir(self.0.join("away")).unwrap();
+/// Takes the destination away once the first message lies there.
+struct Vandal(PathBuf);
+
+impl Observer for Vandal {
+    fn begun(&mut self, message: &Listed) {
+        if message.number == 2 {
+            let began = Instant::now();
+            while fs::read_dir(self.0.join("new")).unwrap().count() == 0 {
+                assert!(began.elapsed() < Duration::from_secs(10), "the first is not delivered");
             }
+            fs::rename(self.0.join("tmp"), self.0.join("away")).unwrap();
+            fs::remove_dir(self.0.join("away")).unwrap();
         }
     }
+}
+
+#[test]
+fn where_both_sides_failed_nothing_is_deleted() {
+    // The third answer is under way when the destination goes, and comes so late that the session could go on.
+    let late = Answer::raw("+OK\r\nSubject: 3\r\n\r\n3\r\n.\r\n").after(Duration::from_millis(750));
+    let world = world(|server| server.script("RETR 3", late));
+    let mut vandal = Vandal(world.home.path().join("Mail"));
+    let client = world.impatient(Pipelining::WhereAnnounced);
+    let stopped =
+        Fetch::new(&world.maildir).delete(true).run(client, &mut vandal).expect_err("both have failed");
+    assert!(matches!(stopped.cause, Cause::Destination(_)), "{stopped}");
+    assert_eq!((stopped.summary.delivered, world.left()), (1, 3));
+    assert!(matches!(stopped.summary.deletion, Deletion::NoneMarked));
+    assert!(!world.lines().iter().any(|line| line.starts_with("DELE")));
+}
+
+#[test]
+fn a_destination_that_is_gone_stops_the_run_but_what_was_delivered_is_deleted() {
     let world = world(|server| server);
     let mut vandal = Vandal(world.home.path().join("Mail"));
     let stopped =
