@@ -28,8 +28,8 @@ static LF_DOT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\n."))
 pub(crate) enum Step {
     /// So many octets of the input are data; they are at least one.
     Data(usize),
-    /// The first octet of the input is a stuffed dot: skip it.
-    Dot,
+    /// The first octet of the input is a stuffed dot: skip it. So many after it are data; perhaps none can be told yet.
+    Stuffed(usize),
     /// The first octets of the input, so many, are the terminator.
     End(usize),
     /// More input is needed.
@@ -87,33 +87,62 @@ enum Before {
 
 impl Decoder {
     /// Looks at the input that follows what earlier steps consumed.
+    #[inline]
     pub(crate) fn step(&mut self, input: &[u8]) -> Step {
-        let Some(&first) = input.first() else { return Step::More };
         let before = match self.at {
-            At::LineStart if first == b'.' => return self.dot(input),
+            At::LineStart if input.first() == Some(&b'.') => return self.dot(input),
             At::LineStart => Before::Other,
             At::Middle(before) => before,
         };
-        match self.style {
-            Style::Crlf => self.crlf(input, before),
-            Style::Lf => match LF_DOT.find(input) {
-                Some(lf) => self.line_start(lf + 1),
-                None if input.ends_with(b"\n") => self.line_start(input.len()),
-                None => self.middle(input),
-            },
-            Style::Unknown => match memchr(b'\n', input) {
-                Some(lf) if lf + 1 == input.len() && possible_end(input) > 0 => self.middle(input),
-                Some(lf) => {
-                    let crlf = match lf.checked_sub(1) {
-                        Some(previous) => input.get(previous) == Some(&b'\r'),
-                        None => before == Before::Cr,
-                    };
-                    self.style = if crlf { Style::Crlf } else { Style::Lf };
-                    self.line_start(lf + 1)
-                }
-                None => self.middle(input),
-            },
+        match self.data(input, before) {
+            0 => Step::More,
+            octets => Step::Data(octets),
         }
+    }
+
+    /// How many octets are data: up to the next line that begins with a dot, or all but a tail that is held back.
+    fn data(&mut self, input: &[u8], before: Before) -> usize {
+        if self.style == Style::Unknown {
+            self.learn_style(input, before);
+        }
+        let line_start = match self.style {
+            Style::Crlf if before == Before::Cr && input.first() == Some(&b'\n') => Some(1),
+            Style::Crlf => match CRLF_DOT.find(input) {
+                Some(cr) => Some(cr + 2),
+                None => (input.ends_with(b"\r\n") && possible_end(input) == 0).then_some(input.len()),
+            },
+            Style::Lf => match LF_DOT.find(input) {
+                Some(lf) => Some(lf + 1),
+                None => input.ends_with(b"\n").then_some(input.len()),
+            },
+            Style::Unknown => None,
+        };
+        if let Some(octets) = line_start {
+            self.at = At::LineStart;
+            return octets;
+        }
+        let octets = input.len() - possible_end(input);
+        if let Some(last) = octets.checked_sub(1).and_then(|last| input.get(last)) {
+            self.at = At::Middle(match last {
+                b'\r' => Before::Cr,
+                b'\n' => Before::Lf,
+                _ => Before::Other,
+            });
+        }
+        octets
+    }
+
+    /// Sets the style by the first line end, if that is here and cannot be part of a broken terminator.
+    fn learn_style(&mut self, input: &[u8], before: Before) {
+        let Some(lf) = memchr(b'\n', input) else { return };
+        if lf + 1 == input.len() && possible_end(input) > 0 {
+            return;
+        }
+        let crlf = match lf.checked_sub(1) {
+            Some(previous) => input.get(previous) == Some(&b'\r'),
+            None => before == Before::Cr,
+        };
+        self.style = if crlf { Style::Crlf } else { Style::Lf };
     }
 
     /// Whether the lines of this body end in bare LF.
@@ -144,37 +173,9 @@ impl Decoder {
             (Some(b'\n'), None) => Step::More,
             _ => {
                 self.at = At::Middle(Before::Dot);
-                Step::Dot
+                Step::Stuffed(self.data(input.get(1..).unwrap_or_default(), Before::Dot))
             }
         }
-    }
-
-    fn crlf(&mut self, input: &[u8], before: Before) -> Step {
-        if before == Before::Cr && input.first() == Some(&b'\n') {
-            return self.line_start(1);
-        }
-        match CRLF_DOT.find(input) {
-            Some(cr) => self.line_start(cr + 2),
-            None if input.ends_with(b"\r\n") && possible_end(input) == 0 => self.line_start(input.len()),
-            None => self.middle(input),
-        }
-    }
-
-    fn line_start(&mut self, octets: usize) -> Step {
-        self.at = At::LineStart;
-        Step::Data(octets)
-    }
-
-    /// All of the input is data within a line, but for a tail that is held back.
-    fn middle(&mut self, input: &[u8]) -> Step {
-        let octets = input.len() - possible_end(input);
-        let Some(last) = octets.checked_sub(1) else { return Step::More };
-        self.at = At::Middle(match input.get(last) {
-            Some(b'\r') => Before::Cr,
-            Some(b'\n') => Before::Lf,
-            _ => Before::Other,
-        });
-        Step::Data(octets)
     }
 }
 

@@ -237,7 +237,8 @@ impl Client {
                 }
                 Reading::Listing { decoder, reply, data, verb } => {
                     match decoder.step(self.inbound.unread()) {
-                        Step::Data(octets) => {
+                        step @ (Step::Data(octets) | Step::Stuffed(octets)) => {
+                            self.inbound.consume(usize::from(matches!(step, Step::Stuffed(_))));
                             if data.len() + octets > self.limits.listing_octets {
                                 let limit = u64::try_from(self.limits.listing_octets).unwrap_or(u64::MAX);
                                 return Err(self.fail(Error::TooLarge { what: Oversize::Listing, limit }));
@@ -245,7 +246,6 @@ impl Client {
                             data.extend_from_slice(self.inbound.unread().get(..octets).unwrap_or_default());
                             self.inbound.consume(octets);
                         }
-                        Step::Dot => self.inbound.consume(1),
                         Step::End(octets) => {
                             let reply = reply.clone().with_data(std::mem::take(data));
                             self.leniencies.bare_lf_bodies += u64::from(decoder.is_bare_lf());
@@ -284,7 +284,8 @@ impl Client {
         };
         while *chunk == 0 {
             match decoder.step(self.inbound.unread()) {
-                Step::Data(octets) => {
+                step @ (Step::Data(octets) | Step::Stuffed(octets)) => {
+                    self.inbound.consume(usize::from(matches!(step, Step::Stuffed(_))));
                     *received = received.saturating_add(u64::try_from(octets).unwrap_or(u64::MAX));
                     if *received > self.limits.message_octets {
                         let limit = self.limits.message_octets;
@@ -292,7 +293,6 @@ impl Client {
                     }
                     *chunk = octets;
                 }
-                Step::Dot => self.inbound.consume(1),
                 Step::End(octets) => {
                     self.leniencies.bare_lf_bodies += u64::from(decoder.is_bare_lf());
                     self.inbound.consume(octets);
