@@ -271,11 +271,30 @@ impl Client {
     /// [`Error::Closed`] if the connection ends before the terminator: the message is not complete.
     /// [`Error::TooLarge`] beyond [`Limits::message_octets`]. Both break the session. [`Error::OutOfOrder`] if no message
     /// is being read; the end of one is told once.
+    #[inline]
     pub fn body(&mut self) -> Result<Body<'_>, Error> {
+        // A reader may ask several times before it takes anything, and in hostile text a chunk is no longer than a line.
+        let found = matches!(self.reading, Reading::Message { chunk: 1.., .. }) && self.broken.is_none();
+        if !found && let Some(other) = self.next_chunk()? {
+            return Ok(other);
+        }
+        Ok(Body::Chunk(self.chunk()))
+    }
+
+    /// What is decoded of a message and not consumed.
+    fn chunk(&self) -> &[u8] {
+        match self.reading {
+            Reading::Message { chunk, .. } => self.inbound.unread().get(..chunk).unwrap_or_default(),
+            _ => &[],
+        }
+    }
+
+    /// Decodes the next chunk; says what there is instead, if there is none.
+    fn next_chunk(&mut self) -> Result<Option<Body<'static>>, Error> {
         self.check_broken()?;
         let Reading::Message { decoder, chunk, received, verb } = &mut self.reading else {
             return match std::mem::replace(&mut self.reading, Reading::Status) {
-                Reading::Ended(end) => Ok(Body::End(end)),
+                Reading::Ended(end) => Ok(Some(Body::End(end))),
                 other => {
                     self.reading = other;
                     Err(OutOfOrder::NoMessage.into())
@@ -297,19 +316,20 @@ impl Client {
                     self.leniencies.bare_lf_bodies += u64::from(decoder.is_bare_lf());
                     self.inbound.consume(octets);
                     self.reading = Reading::Status;
-                    return Ok(Body::End(End::Regular));
+                    return Ok(Some(Body::End(End::Regular)));
                 }
                 Step::More if self.closed => {
                     let (verb, received) = (*verb, *received);
                     return Err(self.closed_in(verb, received));
                 }
-                Step::More => return Ok(Body::NeedMore),
+                Step::More => return Ok(Some(Body::NeedMore)),
             }
         }
-        Ok(Body::Chunk(self.inbound.unread().get(..*chunk).unwrap_or_default()))
+        Ok(None)
     }
 
     /// Takes note that so many octets of the last [`Body::Chunk`] were taken.
+    #[inline]
     pub fn consume(&mut self, octets: usize) {
         if let Reading::Message { chunk, .. } = &mut self.reading {
             let octets = octets.min(*chunk);

@@ -1,7 +1,7 @@
 //! Messages of every content come out as they went in, whatever is in them and however they are cut.
 
-use popwire_proto::End;
 use popwire_proto::command::{NoopCommand, RetrCommand};
+use popwire_proto::{Body, End};
 use proptest::prelude::*;
 
 use crate::talk::{Cut, Talk};
@@ -157,5 +157,22 @@ fn q_104_lines_that_look_like_replies_are_lines_of_the_message() {
     let message = b"+OK\r\n-ERR not found\r\n+ \r\n+OK 1 2\r\n";
     for cut in Cut::all(stuffed(message).len()) {
         assert_eq!(received(&stuffed(message), &cut, usize::MAX), message);
+    }
+}
+
+#[test]
+fn a_message_that_has_come_whole_is_cut_at_its_stuffed_dots_and_nowhere_else() {
+    for (first, rest) in [("From: a\r\n\r\nb\r\n", "..c\r\nd\r\n"), ("From: a\n\nb\n", "..c\nd\n")] {
+        let mut talk = Talk::logged_in();
+        talk.send(&RetrCommand { number: 1 }).unwrap();
+        talk.server(format!("+OK\r\n{first}{rest}.\r\n").as_bytes());
+        assert!(talk.hear().unwrap().is_ok());
+        for part in [first.as_bytes(), &rest.as_bytes()[1..]] {
+            // Asking twice changes nothing.
+            assert_eq!(talk.client.body(), Ok(Body::Chunk(part)));
+            assert_eq!(talk.client.body(), Ok(Body::Chunk(part)));
+            talk.client.consume(part.len());
+        }
+        assert_eq!(talk.client.body(), Ok(Body::End(End::Regular)));
     }
 }
