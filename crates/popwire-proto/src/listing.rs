@@ -247,7 +247,9 @@ pub struct UniqueIds {
 
 impl UniqueIds {
     pub(crate) fn decode(mut reply: Reply, limits: &Limits) -> Result<Self, Error> {
-        let lines = Numbered::decode(reply.take_data(), limits, |rest| trim(rest).len() <= UNIQUE_ID_MAX)?;
+        let lines = Numbered::decode(reply.take_data(), limits, |rest| {
+            rest.len() <= UNIQUE_ID_MAX || trim(rest).len() <= UNIQUE_ID_MAX
+        })?;
         Ok(Self { lines, reply })
     }
 

@@ -34,8 +34,7 @@ impl Numbered {
         if u32::try_from(data.len()).is_err() {
             return Err(too_large(Oversize::Listing, limits.listing_octets));
         }
-        let lines = memchr_iter(b'\n', &data).count() + 1;
-        let mut entries = Vec::with_capacity(lines.min(limits.listing_entries));
+        let mut entries = Vec::new();
         let (mut begin, mut skipped) = (0, 0);
         let ends = memchr_iter(b'\n', &data).chain((!data.ends_with(b"\n")).then_some(data.len()));
         for end in ends {
@@ -96,20 +95,18 @@ impl Numbered {
 
 /// The number at the beginning of a line, and where it ends.
 fn split(line: &[u8]) -> Option<(MessageNumber, usize)> {
-    // Nearly all lines of nearly all servers: some digits and a blank.
+    // Nearly all lines of nearly all servers: a blank after at most nine digits. These cannot overflow;
+    // what a tenth makes of them is not used.
     let mut number: MessageNumber = 0;
     for (at, octet) in line.iter().enumerate().take(10) {
-        match octet {
-            b'0'..=b'9' => {
-                let digit = MessageNumber::from(octet - b'0');
-                let Some(more) = number.checked_mul(10).and_then(|tens| tens.checked_add(digit)) else {
-                    break;
-                };
-                number = more;
+        let digit = octet.wrapping_sub(b'0');
+        if digit > 9 {
+            if *octet == b' ' && number > 0 {
+                return Some((number, at));
             }
-            b' ' if number > 0 => return Some((number, at)),
-            _ => break,
+            break;
         }
+        number = number.wrapping_mul(10).wrapping_add(digit.into());
     }
     let (first, rest) = field(without_ok(line));
     message_number(first).map(|number| (number, line.len() - rest.len()))
