@@ -1,0 +1,11 @@
+//! `popwire._native`: what the Python package `popwire` has in Rust.
+//!
+//! One module of functions and classes that `python/popwire/` builds upon; nothing of it is public by itself. A new
+//! class is added to its room's `register`, and the rooms are listed here.
+
+use pyo3::prelude::*;
+
+#[pymodule]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))
+}
