@@ -13,6 +13,11 @@
 //! So the first line of a body sets its style. If it ends in CRLF, only CRLF `.` CRLF ends the body, and a bare LF is
 //! data. If it ends in a bare LF, the server is one that writes LF, and LF `.` LF or LF `.` CRLF ends the body. A bare
 //! CR is data always.
+//!
+//! # Who uses it
+//!
+//! The [`Client`](crate::Client) has a decoder of its own, behind [`Client::body`](crate::Client::body). It is public for
+//! whoever has the octets of an answer from elsewhere.
 
 use std::sync::LazyLock;
 
@@ -25,7 +30,8 @@ static LF_DOT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\n."))
 
 /// What the decoder makes of the beginning of its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
+#[non_exhaustive]
+pub enum Step {
     /// So many octets of the input are data; they are at least one.
     Data(usize),
     /// The first octet of the input is a stuffed dot: skip it. So many after it are data; perhaps none can be told yet.
@@ -51,9 +57,33 @@ pub enum IrregularEnd {
 /// The decoder's state between two slices of input.
 ///
 /// A tail of the input that could be a terminator in some broken form is not handed out until more input shows that it
-/// is none; so a body that is ended by [`Decoder::irregular_end`] has nothing of its terminator in its data.
+/// is none; so a body that ends irregularly has nothing of its terminator in its data.
+///
+/// ```
+/// use popwire_proto::body::{Decoder, Step};
+///
+/// let (mut decoder, mut input, mut message) = (Decoder::default(), &b"Hello\r\n..\r\n.\r\n+OK"[..], Vec::new());
+/// loop {
+///     match decoder.step(input) {
+///         Step::Data(octets) => {
+///             message.extend_from_slice(&input[..octets]);
+///             input = &input[octets..];
+///         }
+///         Step::Stuffed(octets) => {
+///             message.extend_from_slice(&input[1..][..octets]);
+///             input = &input[1 + octets..];
+///         }
+///         Step::End(octets) => {
+///             input = &input[octets..];
+///             break;
+///         }
+///         _ => panic!("the rest has to be read first"),
+///     }
+/// }
+/// assert_eq!((&message[..], input), (&b"Hello\r\n.\r\n"[..], &b"+OK"[..]));
+/// ```
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Decoder {
+pub struct Decoder {
     style: Style,
     at: At,
 }
@@ -86,9 +116,9 @@ enum Before {
 }
 
 impl Decoder {
-    /// Looks at the input that follows what earlier steps consumed.
+    /// Looks at the input that follows what earlier steps consumed. After [`Step::End`] the decoder is of no use.
     #[inline]
-    pub(crate) fn step(&mut self, input: &[u8]) -> Step {
+    pub fn step(&mut self, input: &[u8]) -> Step {
         let before = match self.at {
             At::LineStart if input.first() == Some(&b'.') => return self.dot(input),
             At::LineStart => Before::Other,

@@ -25,7 +25,7 @@
 //! and the machine refuses to go on.
 
 pub mod apop;
-mod body;
+pub mod body;
 mod client;
 pub mod command;
 mod error;

@@ -3,9 +3,12 @@
 //! One module of functions and classes that `python/popwire/` builds upon; nothing of it is public by itself. A new
 //! class is added to its room's `register`, and the rooms are listed here.
 
+mod poplib;
+
 use pyo3::prelude::*;
 
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add("__version__", env!("CARGO_PKG_VERSION"))
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    poplib::register(module)
 }
