@@ -86,7 +86,10 @@ class Retrieval:
             if self.reader is None:
                 self.reader = self.client._reader()
             resp = self.client._ask(self.reader.line).rstrip(b"\r\n")
-            message = self.client._ask(self.reader.message) if resp.startswith(b"+") else self.refused(resp)
+            if resp.startswith(b"+"):
+                message = self.client._ask(self.reader.message, resp)
+            else:
+                message = self.refused(resp)
         except BaseException:
             # Nobody knows where the next answer begins.
             self.fail()

@@ -48,6 +48,9 @@ CRLF = CR + LF
 #: once. :meth:`POP3.retr_bytes` and its like know no such limit.
 _MAXLINE = 2048
 
+#: Octets of the stream's buffer: so that a small message comes with its status line.
+_BUFFER = 1 << 16
+
 #: The most octets of one answer: a server must not fill the memory. Looked up for each answer.
 _MAXANSWER = 2 << 30
 
@@ -88,7 +91,7 @@ class POP3:
         sys.audit("poplib.connect", self, host, port)
         self.sock = self._create_socket(timeout)
         try:
-            self.file = self.sock.makefile("rb")
+            self.file = self.sock.makefile("rb", _BUFFER)
             self._debugging = 0
             self.welcome = self._getresp()
         except BaseException:
@@ -442,7 +445,7 @@ class POP3:
         except BaseException:
             self.close()
             raise
-        self.file = self.sock.makefile("rb")
+        self.file = self.sock.makefile("rb", _BUFFER)
         self._tls_established = True
         return resp
 
@@ -480,11 +483,11 @@ class POP3:
         return self._message()
 
     def _message(self):
-        self._getresp()
+        resp = self._getresp()
         reader = self._reader()
         if reader is None:
             return b"".join(part for line, _, end in self._walk() for part in (line, end))
-        message = self._ask(reader.message)
+        message = self._ask(reader.message, resp)
         self._put_back(reader)
         return message
 

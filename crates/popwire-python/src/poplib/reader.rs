@@ -10,6 +10,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
+use super::message::Message;
 use super::room::Room;
 
 /// From so many octets on, other threads may run while they are decoded: to let go of the interpreter costs as much as
@@ -27,6 +28,7 @@ pub(crate) struct Reader {
     readinto: Option<Py<PyAny>>,
     room: Room,
     decoder: Decoder,
+    pieces: Vec<Piece>,
     /// Whether the last chunk of a message was the last of it.
     ended: bool,
     /// The most octets of one answer, and those it has had so far.
@@ -39,37 +41,42 @@ impl Reader {
     #[new]
     fn new(py: Python<'_>, file: Py<PyAny>, most: u64) -> PyResult<Self> {
         let (room, decoder) = (Room::new(py)?, Decoder::default());
-        Ok(Self { file, readinto: None, room, decoder, ended: false, most, octets: 0 })
+        Ok(Self { file, readinto: None, room, decoder, pieces: Vec::new(), ended: false, most, octets: 0 })
     }
 
     /// The lines of an answer without their ends, and how many octets they were with them. None in place of the lines if
     /// one of them was longer than `longest` octets; the answer is read to its end all the same.
     fn lines<'py>(&mut self, py: Python<'py>, longest: usize) -> PyResult<(Option<Bound<'py, PyList>>, u64)> {
         let mut lines = Lines::new(py, longest);
+        while !self.decode_room(py, |octets, dot| lines.take(octets, dot))? {
+            self.fill(py)?;
+        }
+        Ok((lines.list, lines.octets))
+    }
+
+    /// A message; `status` is the line before it, which may tell its size.
+    fn message<'py>(&mut self, py: Python<'py>, status: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+        let mut message = Message::new(py, announced(status))?;
         loop {
-            let (consumed, ended) =
-                decode(&mut self.decoder, self.room.unread(py), |octets, dot| lines.take(octets, dot))?;
-            if self.went_on(consumed, lines.octets, ended)? {
-                return Ok((lines.list, lines.octets));
+            let append = |octets: &[u8], _| {
+                message.append(py, octets);
+                Ok(())
+            };
+            if self.decode_room(py, append)? || self.read_into(py, &mut message)? {
+                return Ok(message.finish(py));
             }
             self.fill(py)?;
         }
-    }
-
-    /// A message.
-    fn message<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        let mut message = Vec::new();
-        while !self.decode_into(py, &mut message)? {
-            self.fill(py)?;
-        }
-        Ok(PyBytes::new(py, &message))
     }
 
     /// The next octets of a message; None at its end.
     fn chunk<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let mut chunk = Vec::new();
         while !self.ended {
-            self.ended = self.decode_into(py, &mut chunk)?;
+            self.ended = self.decode_room(py, |octets, _| {
+                chunk.extend_from_slice(octets);
+                Ok(())
+            })?;
             if !chunk.is_empty() {
                 return Ok(Some(PyBytes::new(py, &chunk)));
             }
@@ -103,28 +110,51 @@ impl Reader {
 }
 
 impl Reader {
-    /// Appends what can be told of the message; true at its end.
-    fn decode_into(&mut self, py: Python<'_>, message: &mut Vec<u8>) -> PyResult<bool> {
-        let before = message.len();
-        let (decoder, unread) = (&mut self.decoder, self.room.unread(py));
-        let large = unread.len() >= WORTH_LETTING_GO;
-        let mut work = || {
-            decode(decoder, unread, |octets, _| {
-                message.extend_from_slice(octets);
-                Ok(())
-            })
-        };
-        let (consumed, ended) = if large { py.detach(work) } else { work() }?;
-        let octets = self.octets.saturating_add(u64::try_from(message.len() - before)?);
-        self.went_on(consumed, octets, ended)
+    /// Hands on what can be told of an answer, with whether a stuffed dot was taken from before it; true at its end.
+    fn decode_room(
+        &mut self,
+        py: Python<'_>,
+        mut take: impl FnMut(&[u8], bool) -> PyResult<()>,
+    ) -> PyResult<bool> {
+        let unread = self.room.unread(py);
+        let found = decode(py, &mut self.decoder, unread, &mut self.pieces);
+        for piece in &self.pieces {
+            take(unread.get(piece.begin..piece.begin + piece.octets).unwrap_or_default(), piece.stuffed)?;
+        }
+        self.room.consume(found.consumed);
+        self.took(found.ended)
     }
 
-    /// Takes note of what was decoded.
-    fn went_on(&mut self, consumed: usize, octets: u64, ended: bool) -> PyResult<bool> {
-        self.room.consume(consumed);
-        self.octets = octets;
-        if octets > self.most {
-            return Err(PyOverflowError::new_err("message too large"));
+    /// Reads straight into the message, as long as it has free octets and none are held back; true at its end.
+    fn read_into(&mut self, py: Python<'_>, message: &mut Message) -> PyResult<bool> {
+        let Some(readinto) = self.readinto.as_ref().map(|readinto| readinto.clone_ref(py).into_bound(py))
+        else {
+            return Ok(false);
+        };
+        while self.room.is_empty() && message.free() > 0 {
+            if message.read(py, &readinto)? == 0 {
+                return Err(eof());
+            }
+            let found = decode(py, &mut self.decoder, message.brought(py, 0), &mut self.pieces);
+            self.room.take(py, message.brought(py, found.consumed));
+            let mut kept = 0;
+            for piece in &self.pieces {
+                message.keep(py, piece.begin - kept, piece.octets);
+                kept += piece.octets;
+            }
+            if self.took(found.ended)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Takes note of what was decoded last.
+    fn took(&mut self, ended: bool) -> PyResult<bool> {
+        let octets: usize = self.pieces.iter().map(|piece| piece.octets).sum();
+        self.octets = self.octets.saturating_add(u64::try_from(octets)?);
+        if self.octets > self.most {
+            return Err(PyOverflowError::new_err("answer too large"));
         }
         if ended {
             (self.decoder, self.octets) = (Decoder::default(), 0);
@@ -138,7 +168,7 @@ impl Reader {
             Some(readinto) => self.room.read(py, readinto.bind(py))?,
             None => self.drain_buffer(py)?,
         };
-        if brought == 0 { Err(PyEOFError::new_err("EOF")) } else { Ok(()) }
+        if brought == 0 { Err(eof()) } else { Ok(()) }
     }
 
     /// Takes what is in the buffer of `file`; if there is nothing, `peek` waits for some.
@@ -155,31 +185,50 @@ impl Reader {
     }
 }
 
-/// Hands on what can be told of an answer, with whether a stuffed dot was taken from before it; says how many octets that
-/// consumed, and whether the answer has ended.
-fn decode(
-    decoder: &mut Decoder,
-    input: &[u8],
-    mut take: impl FnMut(&[u8], bool) -> PyResult<()>,
-) -> PyResult<(usize, bool)> {
-    let mut at = 0;
-    loop {
-        let rest = input.get(at..).unwrap_or_default();
-        match decoder.step(rest) {
-            Step::Data(octets) => {
-                take(rest.get(..octets).unwrap_or_default(), false)?;
-                at += octets;
-            }
-            Step::Stuffed(octets) => {
+fn eof() -> PyErr {
+    PyEOFError::new_err("EOF")
+}
+
+/// The largest number in a status line: a guess at the size of what follows, and no more than that.
+fn announced(status: &[u8]) -> usize {
+    let numbers = status.split(|octet| !octet.is_ascii_digit());
+    numbers.filter_map(|digits| str::from_utf8(digits).ok()?.parse().ok()).max().unwrap_or_default()
+}
+
+/// Octets of the input that belong to the answer.
+struct Piece {
+    begin: usize,
+    octets: usize,
+    /// A stuffed dot was taken from before them.
+    stuffed: bool,
+}
+
+/// What [`decode`] found beside the pieces.
+struct Found {
+    consumed: usize,
+    ended: bool,
+}
+
+/// Finds what can be told of an answer. Other threads may run meanwhile if it is much.
+fn decode(py: Python<'_>, decoder: &mut Decoder, input: &[u8], pieces: &mut Vec<Piece>) -> Found {
+    pieces.clear();
+    let mut work = || {
+        let mut at = 0;
+        loop {
+            let rest = input.get(at..).unwrap_or_default();
+            let (skipped, octets) = match decoder.step(rest) {
+                Step::Data(octets) => (0, octets),
                 // poplib takes away one of two dots. A single one it leaves: such a server stuffs nothing.
-                let stuffed = rest.get(1) == Some(&b'.');
-                take(rest.get(usize::from(stuffed)..=octets).unwrap_or_default(), stuffed)?;
-                at += 1 + octets;
-            }
-            Step::End(octets) => return Ok((at + octets, true)),
-            _ => return Ok((at, false)),
+                Step::Stuffed(octets) if rest.get(1) == Some(&b'.') => (1, octets),
+                Step::Stuffed(octets) => (0, octets + 1),
+                Step::End(octets) => return Found { consumed: at + octets, ended: true },
+                _ => return Found { consumed: at, ended: false },
+            };
+            pieces.push(Piece { begin: at + skipped, octets, stuffed: skipped > 0 });
+            at += skipped + octets;
         }
-    }
+    };
+    if input.len() < WORTH_LETTING_GO { work() } else { py.detach(work) }
 }
 
 /// The lines of an answer, as they come.

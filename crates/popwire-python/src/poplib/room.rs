@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyMemoryView, PySlice};
 
 /// So large that a message of a megabyte takes few reads, so small that it stays in the cache.
-const OCTETS: usize = 256 * 1024;
+pub(super) const OCTETS: usize = 256 * 1024;
 
 thread_local! {
     /// One that is not in use: to make it anew for each message would cost more than a small message does.
@@ -43,6 +43,10 @@ impl Room {
 
     pub(super) fn consume(&mut self, octets: usize) {
         self.begin = self.end.min(self.begin + octets);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.begin == self.end
     }
 
     /// Whether nothing more can be read before something is consumed.
