@@ -1,7 +1,6 @@
 //! What `popwire.poplib` has beneath it: the bulk reader of multi-line answers, and the mechanisms of SASL.
 
 mod mechanism;
-mod message;
 mod reader;
 mod room;
 

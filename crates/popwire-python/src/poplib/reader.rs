@@ -10,8 +10,8 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
-use super::message::Message;
-use super::room::Room;
+use super::room::{self, Room};
+use crate::octets::{Octets, announced};
 
 /// From so many octets on, other threads may run while they are decoded: to let go of the interpreter costs as much as
 /// to decode some kilobytes.
@@ -56,10 +56,10 @@ impl Reader {
 
     /// A message; `status` is the line before it, which may tell its size.
     fn message<'py>(&mut self, py: Python<'py>, status: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
-        let mut message = Message::new(py, announced(status))?;
+        let mut message = Octets::new(py, announced(status))?;
         loop {
             let append = |octets: &[u8], _| {
-                message.append(py, octets);
+                message.append(octets);
                 Ok(())
             };
             if self.decode_room(py, append)? || self.read_into(py, &mut message)? {
@@ -126,20 +126,21 @@ impl Reader {
     }
 
     /// Reads straight into the message, as long as it has free octets and none are held back; true at its end.
-    fn read_into(&mut self, py: Python<'_>, message: &mut Message) -> PyResult<bool> {
+    fn read_into(&mut self, py: Python<'_>, message: &mut Octets) -> PyResult<bool> {
         let Some(readinto) = self.readinto.as_ref().map(|readinto| readinto.clone_ref(py).into_bound(py))
         else {
             return Ok(false);
         };
+        // What is found to be no part of the message has to find room: no more is read at once than it has.
         while self.room.is_empty() && message.free() > 0 {
-            if message.read(py, &readinto)? == 0 {
+            if message.read(py, &readinto, room::OCTETS)? == 0 {
                 return Err(eof());
             }
-            let found = decode(py, &mut self.decoder, message.brought(py, 0), &mut self.pieces);
-            self.room.take(py, message.brought(py, found.consumed));
+            let found = decode(py, &mut self.decoder, message.brought(0), &mut self.pieces);
+            self.room.take(py, message.brought(found.consumed));
             let mut kept = 0;
             for piece in &self.pieces {
-                message.keep(py, piece.begin - kept, piece.octets);
+                message.keep(piece.begin - kept, piece.octets);
                 kept += piece.octets;
             }
             if self.took(found.ended)? {
@@ -187,12 +188,6 @@ impl Reader {
 
 fn eof() -> PyErr {
     PyEOFError::new_err("EOF")
-}
-
-/// The largest number in a status line: a guess at the size of what follows, and no more than that.
-fn announced(status: &[u8]) -> usize {
-    let numbers = status.split(|octet| !octet.is_ascii_digit());
-    numbers.filter_map(|digits| str::from_utf8(digits).ok()?.parse().ok()).max().unwrap_or_default()
 }
 
 /// Octets of the input that belong to the answer.

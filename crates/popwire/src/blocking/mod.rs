@@ -18,7 +18,7 @@ pub use message::Message;
 pub use pipeline::{Deletions, Messages, Pipeline};
 pub use probe::probe;
 use pump::Pump;
-pub use stream::Transport;
+pub use stream::{Transport, connect_tcp};
 
 use crate::commands::{accessors, commands};
 use crate::conversation::{Opening, StartTls};

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use popwire_proto::command::StlsCommand;
 use popwire_proto::{Command, OutOfOrder, Reply, Verb};
 
-use super::stream::{Stream, Transport, connect};
+use super::stream::{Stream, Transport, connect_tcp};
 use crate::conversation::{Conversation, Heard, Next};
 use crate::core::Core;
 use crate::pipeline::{Queue, Standing, Trial};
@@ -25,7 +25,7 @@ pub(super) struct Pump {
 impl Pump {
     pub(super) fn connect(connector: &Connector) -> Result<Self> {
         let epoch = Instant::now();
-        Self::start(Box::new(connect(connector)?), connector, epoch)
+        Self::start(Box::new(connect_tcp(connector)?), connector, epoch)
     }
 
     pub(super) fn over(transport: Box<dyn Transport>, connector: &Connector) -> Result<Self> {

@@ -323,8 +323,16 @@ impl fmt::Debug for Stream {
     }
 }
 
-/// A TCP connection to one of the host's addresses, all attempts together within the connect deadline.
-pub(super) fn connect(connector: &Connector) -> Result<TcpStream> {
+/// A TCP connection to one of the host's addresses, all attempts together within [`Timeouts::connect`]: what
+/// [`Client::connect`](super::Client::connect) does first. It is for who wants a [`Transport`] of his own over it, to be
+/// given to [`Client::over`](super::Client::over).
+///
+/// # Errors
+///
+/// [`is_io`](Error::is_io) if the name is unknown or nobody listens; [`is_timeout`](Error::is_timeout).
+///
+/// [`Timeouts::connect`]: crate::Timeouts::connect
+pub fn connect_tcp(connector: &Connector) -> Result<TcpStream> {
     let deadline = Instant::now() + connector.timeouts.until_connected();
     let left = || deadline.saturating_duration_since(Instant::now());
     // The system's resolver has no deadline of its own, so it works in a thread that can be left behind.

@@ -1,5 +1,4 @@
-//! A message in the making, in the memory of the Python `bytes` that it becomes: where the server has told its size, the
-//! stream reads it there, and it is never copied.
+//! A message in the making, in the memory of the Python `bytes` that it becomes, so that it is copied once, or not at all.
 //!
 //! The object has room for exactly the octets that were announced, and nobody else has it until it is full. A server that
 //! was wrong costs a copy, and nothing else. Its memory is not zeroed first, which would cost as much as to look for the
@@ -14,17 +13,24 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use super::room;
-
 /// The most that is believed of an announced size: memory that nothing came for yet.
 const MOST_BELIEVED: usize = 64 << 20;
 
 /// Of the C API; its header shows it to the limited API from Python 3.11 on.
 const PYBUF_WRITE: std::ffi::c_int = 0x200;
 
-pub(super) struct Message {
-    /// Its first `len` octets are the message so far, and those behind them what [`Message::read`] has brought.
+/// The largest number in a status line: a guess at the size of what follows, and no more than that.
+pub(crate) fn announced(status: &[u8]) -> usize {
+    let numbers = status.split(|octet| !octet.is_ascii_digit());
+    numbers.filter_map(|digits| str::from_utf8(digits).ok()?.parse().ok()).max().unwrap_or_default()
+}
+
+/// The octets so far.
+pub(crate) struct Octets {
+    /// Its first `len` octets are the message so far, and those behind them what [`Octets::read`] has brought.
     object: Py<PyBytes>,
+    /// Where they lie.
+    data: *mut u8,
     announced: usize,
     len: usize,
     brought: usize,
@@ -32,49 +38,61 @@ pub(super) struct Message {
     spilled: Option<Vec<u8>>,
 }
 
-impl Message {
-    /// One of which so many octets are announced.
-    pub(super) fn new(py: Python<'_>, announced: usize) -> PyResult<Self> {
+// SAFETY: the memory is that of the object, which may be held by any thread, and nobody else has a reference to it.
+unsafe impl Send for Octets {}
+
+impl Octets {
+    /// None yet, of so many that are announced.
+    pub(crate) fn new(py: Python<'_>, announced: usize) -> PyResult<Self> {
         let announced = if announced > MOST_BELIEVED { 0 } else { announced };
         // SAFETY: a new object of that size, or null and an exception. Its octets are only looked at once they are set.
-        let object = unsafe {
+        let (object, data) = unsafe {
             let object = ffi::PyBytes_FromStringAndSize(ptr::null(), announced.try_into()?);
-            Bound::from_owned_ptr_or_err(py, object)?.cast_into_unchecked().unbind()
+            let object: Bound<'_, PyBytes> = Bound::from_owned_ptr_or_err(py, object)?.cast_into_unchecked();
+            let data = ffi::PyBytes_AsString(object.as_ptr()).cast();
+            (object.unbind(), data)
         };
-        Ok(Self { object, announced, len: 0, brought: 0, spilled: None })
+        Ok(Self { object, data, announced, len: 0, brought: 0, spilled: None })
     }
 
-    /// How many octets [`Message::read`] may bring.
-    pub(super) fn free(&self) -> usize {
+    /// How many octets [`Octets::read`] may bring.
+    pub(crate) fn free(&self) -> usize {
         if self.spilled.is_some() { 0 } else { self.announced - self.len }
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.spilled.as_ref().map_or(self.len, Vec::len)
+    }
+
     /// Appends octets from elsewhere.
-    pub(super) fn append(&mut self, py: Python<'_>, octets: &[u8]) {
+    pub(crate) fn append(&mut self, octets: &[u8]) {
         if self.spilled.is_none() && octets.len() > self.free() {
-            self.spilled = Some(self.octets(py, 0, self.len).to_vec());
+            self.spilled = Some(self.slice(0, self.len).to_vec());
         }
         match &mut self.spilled {
             Some(all) => all.extend_from_slice(octets),
             None => {
                 // SAFETY: there is room for them behind those that are set, and they lie elsewhere.
-                unsafe {
-                    ptr::copy_nonoverlapping(octets.as_ptr(), self.data(py).add(self.len), octets.len())
-                };
+                unsafe { ptr::copy_nonoverlapping(octets.as_ptr(), self.data.add(self.len), octets.len()) };
                 self.len += octets.len();
             }
         }
     }
 
-    /// Lets `readinto` fill the free octets, and says how many it brought. They are no part of the message before they
-    /// are kept.
-    pub(super) fn read(&mut self, py: Python<'_>, readinto: &Bound<'_, PyAny>) -> PyResult<usize> {
-        // What is found to be no part of the message has to find room elsewhere.
-        let free = self.free().min(room::OCTETS);
+    /// Lets `readinto` fill free octets, `most` at once, and says how many it brought. They are no part of the message
+    /// before they are kept.
+    pub(crate) fn read(
+        &mut self,
+        py: Python<'_>,
+        readinto: &Bound<'_, PyAny>,
+        most: usize,
+    ) -> PyResult<usize> {
+        let free = self.free().min(most);
         // SAFETY: the memory is there as long as the object is, and the view ends within this method. If it cannot be
         // ended, since somebody has made another view of it, the object stays for ever.
         let view = unsafe {
-            let begin = self.data(py).add(self.len).cast();
+            let begin = self.data.add(self.len).cast();
             let view = ffi::PyMemoryView_FromMemory(begin, free.try_into()?, PYBUF_WRITE);
             Bound::from_owned_ptr_or_err(py, view)?
         };
@@ -92,13 +110,13 @@ impl Message {
         Ok(brought)
     }
 
-    /// What [`Message::read`] has brought, from this octet on.
-    pub(super) fn brought(&self, py: Python<'_>, begin: usize) -> &[u8] {
-        self.octets(py, self.len + begin.min(self.brought), self.len + self.brought)
+    /// What [`Octets::read`] has brought, from this octet on.
+    pub(crate) fn brought(&self, begin: usize) -> &[u8] {
+        self.slice(self.len + begin.min(self.brought), self.len + self.brought)
     }
 
     /// Keeps so many octets of those that were brought, from `begin` on, and gives up those before them.
-    pub(super) fn keep(&mut self, py: Python<'_>, begin: usize, octets: usize) {
+    pub(crate) fn keep(&mut self, begin: usize, octets: usize) {
         let begin = begin.min(self.brought);
         let octets = octets.min(self.brought - begin);
         // Counted from what is kept, as `begin` is.
@@ -106,7 +124,7 @@ impl Message {
         if begin > 0 {
             // SAFETY: both places are within the object.
             unsafe {
-                let data = self.data(py).add(self.len);
+                let data = self.data.add(self.len);
                 ptr::copy(data.add(begin), data, octets);
             }
         }
@@ -114,23 +132,18 @@ impl Message {
     }
 
     /// The message.
-    pub(super) fn finish(self, py: Python<'_>) -> Bound<'_, PyBytes> {
-        match self.spilled {
-            Some(all) => PyBytes::new(py, &all),
+    pub(crate) fn finish(self, py: Python<'_>) -> Bound<'_, PyBytes> {
+        match &self.spilled {
+            Some(all) => PyBytes::new(py, all),
             None if self.len == self.announced => self.object.into_bound(py),
-            None => PyBytes::new(py, self.octets(py, 0, self.len)),
+            None => PyBytes::new(py, self.slice(0, self.len)),
         }
     }
 
-    fn octets(&self, py: Python<'_>, begin: usize, end: usize) -> &[u8] {
+    fn slice(&self, begin: usize, end: usize) -> &[u8] {
         let end = end.min(self.len + self.brought);
         let begin = begin.min(end);
         // SAFETY: they are within the object, are set, and are changed by `&mut self` only.
-        unsafe { slice::from_raw_parts(self.data(py).add(begin), end - begin) }
-    }
-
-    fn data(&self, py: Python<'_>) -> *mut u8 {
-        // SAFETY: the object is bytes.
-        unsafe { ffi::PyBytes_AsString(self.object.bind(py).as_ptr()).cast() }
+        unsafe { slice::from_raw_parts(self.data.add(begin), end - begin) }
     }
 }
