@@ -6,6 +6,7 @@
 mod native;
 mod octets;
 mod poplib;
+mod testing;
 
 use pyo3::prelude::*;
 
@@ -13,5 +14,6 @@ use pyo3::prelude::*;
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     native::register(module)?;
-    poplib::register(module)
+    poplib::register(module)?;
+    testing::register(module)
 }

@@ -3,7 +3,12 @@
 It has the connection to itself only until another command is said: then it takes in all that is under way.
 """
 
+from __future__ import annotations
+
 import collections
+from typing import Any, Deque, Dict, Iterable, Iterator, Optional, Tuple, Type, Union
+
+from popwire._native import Reader
 
 #: Commands under way at once. Their lines fit into the buffers between the two sides, so that neither can block the other.
 COMMANDS = 256
@@ -16,24 +21,24 @@ UNKNOWN = OCTETS // 64
 class Retrieval:
     """Yields ``(number, bytes)``; a refused message raises for itself only."""
 
-    def __init__(self, client, numbers, pipelining, refused):
+    def __init__(self, client: Any, numbers: Iterable[Any], pipelining: bool, refused: Type[Exception]) -> None:
         self.client = client
         # The class of errors that a refusal is.
         self.refused = refused
         self.numbers = iter(numbers)
         # A number that has found no room in the window.
-        self.waiting = None
+        self.waiting: Any = None
         self.sizes = sizes(client, refused) if pipelining else None
         # What was asked for and is not heard, with the octets expected; and what was heard and is not handed out.
-        self.owed = collections.deque()
+        self.owed: Deque[Tuple[Any, int]] = collections.deque()
         self.expected = 0
-        self.heard = collections.deque()
-        self.reader = None
+        self.heard: Deque[Tuple[Any, Union[bytes, Exception]]] = collections.deque()
+        self.reader: Optional[Reader] = None
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Tuple[Any, bytes]]:
         return self
 
-    def __next__(self):
+    def __next__(self) -> Tuple[Any, bytes]:
         if not self.heard:
             if not self.owed and (self.sizes is None or not self.client._may_run_ahead()):
                 number = self.number()
@@ -45,14 +50,14 @@ class Retrieval:
             raise message
         return number, message
 
-    def number(self):
+    def number(self) -> Any:
         """The next number to ask for."""
         if self.waiting is None:
             return next(self.numbers)
         number, self.waiting = self.waiting, None
         return number
 
-    def run_ahead(self):
+    def run_ahead(self) -> None:
         """Fills the window, once half of it is free."""
         if len(self.owed) > COMMANDS // 2 or self.expected > OCTETS // 2:
             return
@@ -62,7 +67,7 @@ class Retrieval:
                 number = self.number()
             except StopIteration:
                 break
-            size = self.sizes.get(str(number), UNKNOWN)
+            size = UNKNOWN if self.sizes is None else self.sizes.get(str(number), UNKNOWN)
             if self.owed and self.expected + size > OCTETS:
                 self.waiting = number
                 break
@@ -78,7 +83,7 @@ class Retrieval:
         elif not self.owed:
             raise StopIteration
 
-    def hear(self):
+    def hear(self) -> None:
         """The answer to the oldest command."""
         number, size = self.owed.popleft()
         self.expected -= size
@@ -98,19 +103,19 @@ class Retrieval:
         if not self.owed:
             self.leave()
 
-    def absorb(self):
+    def absorb(self) -> None:
         """Takes in all that is under way, so that another command may be said."""
         while self.owed:
             self.hear()
 
-    def leave(self):
+    def leave(self) -> None:
         """Gives the connection back."""
         reader, self.reader = self.reader, None
         self.client._retrieval_is_over(self)
         if reader is not None:
             self.client._put_back(reader)
 
-    def fail(self):
+    def fail(self) -> None:
         """The connection is of no use any more."""
         self.numbers, self.waiting = iter(()), None
         self.owed.clear()
@@ -118,7 +123,7 @@ class Retrieval:
         self.client._retrieval_is_over(self)
 
 
-def sizes(client, refused):
+def sizes(client: Any, refused: Type[Exception]) -> Dict[str, int]:
     """The sizes that LIST tells, by number."""
     try:
         fields = [line.split() for line in client.list()[1]]
