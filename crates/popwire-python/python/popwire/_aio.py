@@ -78,6 +78,8 @@ class AsyncClient:
             without_capabilities,
         )
         self._connected: Optional[_native.AsyncSession] = None
+        # By number, once LIST was asked for.
+        self._sizes: Optional[Dict[int, Optional[int]]] = None
 
     def __repr__(self) -> str:
         return f"<popwire.AsyncClient of {self._settings.host}:{self._settings.port}>"
@@ -145,7 +147,7 @@ class AsyncClient:
     ) -> Inventory:
         """:meth:`login` and :meth:`inventory`, with one wait less."""
         who = login(user, password, token, methods, acting_as, attempts)
-        return inventory(await self._session.login_with_inventory(who))
+        return self._learned(inventory(await self._session.login_with_inventory(who)))
 
     async def stls(self) -> bytes:
         """Starts TLS on a plain connection (RFC 2595). ``security="stls"`` does it by itself."""
@@ -175,7 +177,21 @@ class AsyncClient:
 
     async def inventory(self) -> Inventory:
         """STAT, LIST and UIDL in one flight where the server allows it."""
-        return inventory(await self._session.inventory())
+        return self._learned(inventory(await self._session.inventory()))
+
+    def _learned(self, stock: Inventory) -> Inventory:
+        if not isinstance(stock._scans, Error):
+            self._sizes = dict(stock._scans)
+        return stock
+
+    async def _known_sizes(self) -> Dict[int, Optional[int]]:
+        """The size of every message, for the bounds of a batch; as far as the server tells."""
+        if self._sizes is None:
+            try:
+                self._sizes = dict(await self.list())
+            except Refused:
+                self._sizes = {}
+        return self._sizes
 
     async def capa(self) -> Dict[str, List[str]]:
         """Asks what the server can do (RFC 2449)."""
@@ -200,11 +216,11 @@ class AsyncClient:
 
     def retrieve_many(self, numbers: Iterable[int]) -> AsyncMessages:
         """As :meth:`popwire.Client.retrieve_many`, for ``async for``."""
-        return AsyncMessages(self._session, numbers, None)
+        return AsyncMessages(self, numbers, None)
 
     def top_many(self, numbers: Iterable[int], lines: int) -> AsyncMessages:
         """:meth:`top` of many messages, as :meth:`retrieve_many`."""
-        return AsyncMessages(self._session, numbers, lines)
+        return AsyncMessages(self, numbers, lines)
 
     # ---- deletion
 
@@ -277,8 +293,8 @@ class AsyncClient:
 class AsyncMessages:
     """What :meth:`AsyncClient.retrieve_many` gives: an iterator that goes on after a refusal."""
 
-    def __init__(self, session: _native.AsyncSession, numbers: Iterable[int], lines: Optional[int]) -> None:
-        self._session = session
+    def __init__(self, client: AsyncClient, numbers: Iterable[int], lines: Optional[int]) -> None:
+        self._client = client
         self._batches = Batches(numbers)
         self._lines = lines
         self._here: Deque[Tuple[int, Union[bytes, Exception]]] = deque()
@@ -288,12 +304,10 @@ class AsyncMessages:
 
     async def __anext__(self) -> Message:
         if not self._here:
-            wanted = self._batches.next()
+            wanted = self._batches.next(await self._client._known_sizes())
             if not wanted:
                 raise StopAsyncIteration
-            batch = await self._session.retrieve_batch(wanted, self._lines)
-            self._batches.learn(batch)
-            self._here.extend(batch)
+            self._here.extend(await self._client._session.retrieve_batch(wanted, self._lines))
         number, message = self._here.popleft()
         if isinstance(message, Exception):
             if not isinstance(message, (Refused, Misuse)):

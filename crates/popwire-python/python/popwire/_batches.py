@@ -2,32 +2,45 @@
 
 from __future__ import annotations
 
-import itertools
-from typing import Iterable, Iterator, List, Tuple, Union
+from typing import Dict, Iterable, Iterator, List, Optional
 
 #: Messages of a batch; with more, a round trip of 50 ms makes no difference any more.
 MOST = 256
-#: Octets that a batch should have.
+#: Those of the first one, so that the first message comes soon.
+FIRST = 16
+#: Octets of a batch, as LIST has them, unless a single message has more.
 OCTETS = 16 << 20
+#: What a message counts for of which LIST tells no size.
+UNKNOWN = OCTETS // FIRST
 
 
 class Batches:
-    """Numbers in batches that begin small, so that the first message comes soon, and grow as the messages allow."""
+    """Numbers in batches, by the sizes of the messages."""
 
     def __init__(self, numbers: Iterable[int]) -> None:
-        self.numbers: Iterator[int] = iter(numbers)
-        self.count = 16
+        self._numbers: Iterator[int] = iter(numbers)
+        # A number that has found no room.
+        self._waiting: Optional[int] = None
+        self._most = FIRST
 
-    def next(self) -> List[int]:
+    def next(self, sizes: Dict[int, Optional[int]]) -> List[int]:
         """The next batch; empty if there is none."""
-        return list(itertools.islice(self.numbers, self.count))
-
-    def learn(self, batch: List[Tuple[int, Union[bytes, Exception]]]) -> None:
-        """Takes note of how large messages are."""
-        sizes = [len(message) for _, message in batch if isinstance(message, bytes)]
-        mean = max(1, sum(sizes) // max(1, len(sizes)))
-        self.count = max(1, min(MOST, self.count * 4, OCTETS // mean))
+        batch: List[int] = []
+        octets = 0
+        while len(batch) < self._most:
+            number = next(self._numbers, None) if self._waiting is None else self._waiting
+            self._waiting = None
+            if number is None:
+                break
+            size = sizes.get(number)
+            octets += UNKNOWN if size is None else size
+            if batch and octets > OCTETS:
+                self._waiting = number
+                break
+            batch.append(number)
+        self._most = min(MOST, self._most * 4)
+        return batch
 
     def stop(self) -> None:
         """There is no use in more."""
-        self.numbers = iter(())
+        self._numbers, self._waiting = iter(()), None

@@ -86,6 +86,8 @@ class Client:
             without_capabilities,
         )
         self._session = _native.Session(self._settings)
+        # By number, once LIST was asked for.
+        self._sizes: Optional[Dict[int, Optional[int]]] = None
 
     def __repr__(self) -> str:
         return f"<popwire.Client of {self._settings.host}:{self._settings.port}>"
@@ -139,7 +141,7 @@ class Client:
     ) -> Inventory:
         """:meth:`login` and :meth:`inventory`, with one wait less."""
         who = login(user, password, token, methods, acting_as, attempts)
-        return inventory(self._session.login_with_inventory(who))
+        return self._learned(inventory(self._session.login_with_inventory(who)))
 
     def stls(self) -> bytes:
         """Starts TLS on a plain connection (RFC 2595). ``security="stls"`` does it by itself."""
@@ -169,7 +171,21 @@ class Client:
 
     def inventory(self) -> Inventory:
         """STAT, LIST and UIDL in one flight where the server allows it."""
-        return inventory(self._session.inventory())
+        return self._learned(inventory(self._session.inventory()))
+
+    def _learned(self, stock: Inventory) -> Inventory:
+        if not isinstance(stock._scans, Error):
+            self._sizes = dict(stock._scans)
+        return stock
+
+    def _known_sizes(self) -> Dict[int, Optional[int]]:
+        """The size of every message, for the bounds of a batch; as far as the server tells."""
+        if self._sizes is None:
+            try:
+                self._sizes = dict(self.list())
+            except Refused:
+                self._sizes = {}
+        return self._sizes
 
     def capa(self) -> Dict[str, List[str]]:
         """Asks what the server can do (RFC 2449). See also :attr:`capabilities`."""
@@ -200,11 +216,11 @@ class Client:
         Some are in memory at a time: at most 256, of about 16 MiB together. Other commands may be used in between, and an
         iterator may be left at any time.
         """
-        return Messages(self._session, numbers, None)
+        return Messages(self, numbers, None)
 
     def top_many(self, numbers: Iterable[int], lines: int) -> Messages:
         """:meth:`top` of many messages, as :meth:`retrieve_many`."""
-        return Messages(self._session, numbers, lines)
+        return Messages(self, numbers, lines)
 
     # ---- deletion
 
@@ -281,8 +297,8 @@ class Client:
 class Messages:
     """What :meth:`Client.retrieve_many` gives: an iterator that goes on after a refusal."""
 
-    def __init__(self, session: _native.Session, numbers: Iterable[int], lines: Optional[int]) -> None:
-        self._session = session
+    def __init__(self, client: Client, numbers: Iterable[int], lines: Optional[int]) -> None:
+        self._client = client
         self._batches = Batches(numbers)
         self._lines = lines
         self._here: Deque[Tuple[int, Union[bytes, Exception]]] = deque()
@@ -292,12 +308,11 @@ class Messages:
 
     def __next__(self) -> Message:
         if not self._here:
-            wanted = self._batches.next()
+            # A header has no more than its message.
+            wanted = self._batches.next(self._client._known_sizes())
             if not wanted:
                 raise StopIteration
-            batch = self._session.retrieve_batch(wanted, self._lines)
-            self._batches.learn(batch)
-            self._here.extend(batch)
+            self._here.extend(self._client._session.retrieve_batch(wanted, self._lines))
         number, message = self._here.popleft()
         if isinstance(message, Exception):
             if not isinstance(message, (Refused, Misuse)):
