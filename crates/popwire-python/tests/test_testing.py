@@ -63,12 +63,16 @@ def test_it_misbehaves_on_request(pop3_server):
     with pytest.raises((poplib.error_proto, OSError)):
         client.retr(1)
     client.close()
-    assert b"Dovecot" in logged_in(pop3_server(MAIL, personality="dovecot")).getwelcome()
+    client = logged_in(pop3_server(MAIL, personality="dovecot"))
+    assert b"Dovecot" in client.getwelcome()
+    client.close()
 
 
 def test_a_scenario(pop3_server):
     server = pop3_server(scenario=SCENARIO)
-    assert logged_in(server).stat()[0] == 1
+    client = logged_in(server)
+    assert client.stat()[0] == 1
+    client.quit()
 
 
 @pytest.mark.parametrize(
