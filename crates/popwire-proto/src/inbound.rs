@@ -52,6 +52,18 @@ impl Inbound {
         self.tail = tail;
     }
 
+    /// Takes octets that were read elsewhere.
+    pub(crate) fn append(&mut self, octets: &[u8]) {
+        let tail = self.tail.saturating_add(octets.len());
+        if tail > self.buffer.len() {
+            self.buffer.resize(tail, 0);
+        }
+        if let Some(room) = self.buffer.get_mut(self.tail..tail) {
+            room.copy_from_slice(octets);
+            self.tail = tail;
+        }
+    }
+
     pub(crate) fn unread(&self) -> &[u8] {
         self.buffer.get(self.head..self.tail).unwrap_or_default()
     }

@@ -6,6 +6,7 @@
 mod native;
 mod octets;
 mod poplib;
+mod room;
 mod testing;
 
 use pyo3::prelude::*;

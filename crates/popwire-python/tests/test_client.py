@@ -168,6 +168,30 @@ def test_a_message_goes_into_a_file(pop3_server):
         assert client.retrieve(2) == MAIL[1]
 
 
+def test_a_file_may_keep_what_it_is_given_or_take_a_part(pop3_server):
+    class Keeping:
+        def __init__(self):
+            self.kept = []
+
+        def write(self, octets):
+            self.kept.append(octets)
+
+    class Slow(io.RawIOBase):
+        taken = b""
+
+        def write(self, octets):
+            self.taken += bytes(octets[:10_000])
+            return min(10_000, len(octets))
+
+    mail = [b"Subject: large\r\n\r\n" + b"".join(b"%d.\r\n.%d\r\n" % (n, n) for n in range(150_000))]
+    with logged_in(pop3_server(mail)) as client:
+        for _ in range(3):
+            keeping, slow = Keeping(), Slow()
+            assert client.retrieve_into(1, keeping) == len(mail[0])
+            assert len(keeping.kept) > 3 and b"".join(keeping.kept) == mail[0]
+            assert client.retrieve_into(1, slow) == len(mail[0]) and slow.taken == mail[0]
+
+
 def test_a_file_that_calls_back_is_told(pop3_server):
     client = logged_in(pop3_server(MAIL))
 

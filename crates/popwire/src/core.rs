@@ -55,6 +55,9 @@ pub(crate) struct OpenLogin {
     pub(crate) untrusted: Option<sasl::Error>,
 }
 
+/// A reader with so much room is read into directly. With less, a read of the size of our own buffer is cheaper.
+pub(crate) const WORTH_READING_WITHIN: usize = 64 << 10;
+
 /// Where the reader of a message stands.
 pub(crate) enum Progress {
     /// There are octets to be had by [`Core::chunk`].
@@ -156,6 +159,15 @@ impl Core {
         }
     }
 
+    /// So many octets came into memory of the caller's; none if the connection has ended.
+    pub(crate) fn filled_elsewhere(&mut self, octets: usize, now: Duration) {
+        if octets == 0 {
+            self.machine.filled(0);
+        } else {
+            self.watch.heard(now);
+        }
+    }
+
     /// A deadline passed.
     pub(crate) fn passed(&mut self, wait: Wait, now: Duration) -> Result<()> {
         match wait {
@@ -196,6 +208,14 @@ impl Core {
         })
     }
 
+    /// Decodes octets of a message where they were read, and returns how many at their beginning are the message's.
+    pub(crate) fn within(&mut self, octets: &mut [u8]) -> Result<usize> {
+        let kept = self.machine.body_within(octets)?;
+        self.trace.event(TraceEvent::Body(octets.get(..kept).unwrap_or_default()));
+        self.count(kept);
+        Ok(kept)
+    }
+
     pub(crate) fn chunk(&mut self) -> Result<&[u8]> {
         match self.machine.body()? {
             Body::Chunk(chunk) => Ok(chunk),
@@ -208,6 +228,10 @@ impl Core {
             self.trace.event(TraceEvent::Body(chunk.get(..octets).unwrap_or(chunk)));
         }
         self.machine.consume(octets);
+        self.count(octets);
+    }
+
+    fn count(&mut self, octets: usize) {
         let taken = self.octets.get_or_insert(0);
         *taken = taken.saturating_add(u64::try_from(octets).unwrap_or(u64::MAX));
     }

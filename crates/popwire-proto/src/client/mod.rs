@@ -338,6 +338,57 @@ impl Client {
         }
     }
 
+    /// Whether the next octets of the message that is being read may be put into memory of the caller's instead of
+    /// [`space`](Self::space), to be decoded there by [`body_within`](Self::body_within): nothing that came before them waits
+    /// here.
+    #[must_use]
+    pub fn may_read_within(&self) -> bool {
+        let reading = matches!(self.reading, Reading::Message { chunk: 0, .. });
+        reading && self.inbound.unread().is_empty() && !self.closed && self.broken.is_none()
+    }
+
+    /// Decodes octets from the server where they are: moves those of the message to the beginning of `octets`, and returns how
+    /// many they are. What cannot be told yet, and what comes after the message, is copied and kept. The message's end is told
+    /// by [`body`](Self::body).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`body`](Self::body).
+    pub fn body_within(&mut self, octets: &mut [u8]) -> Result<usize, Error> {
+        if !self.may_read_within() {
+            self.inbound.append(octets);
+            self.check_broken()?;
+            return Ok(0);
+        }
+        let (mut at, mut kept) = (0, 0);
+        while let Reading::Message { decoder, received, .. } = &mut self.reading {
+            let (skipped, data) = match decoder.step(octets.get(at..).unwrap_or_default()) {
+                Step::Data(data) => (0, data),
+                Step::Stuffed(data) => (1, data),
+                Step::End(end) => {
+                    self.leniencies.bare_lf_bodies += u64::from(decoder.is_bare_lf());
+                    at += end;
+                    self.reading = Reading::Ended(End::Regular);
+                    break;
+                }
+                Step::More => break,
+            };
+            *received = received.saturating_add(u64::try_from(data).unwrap_or(u64::MAX));
+            if *received > self.limits.message_octets {
+                let limit = self.limits.message_octets;
+                return Err(self.fail(Error::TooLarge { what: Oversize::Message, limit }));
+            }
+            let from = at + skipped;
+            if from != kept && from + data <= octets.len() {
+                octets.copy_within(from..from + data, kept);
+            }
+            at = from + data;
+            kept += data;
+        }
+        self.inbound.append(octets.get(at..).unwrap_or_default());
+        Ok(kept)
+    }
+
     /// Ends the message that is being read, if all that came of it ends in a broken terminator.
     ///
     /// Some servers never send a proper one, and a client that insists would wait for ever. Call this after a silence

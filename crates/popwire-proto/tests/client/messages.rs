@@ -1,7 +1,7 @@
 //! Messages of every content come out as they went in, whatever is in them and however they are cut.
 
 use popwire_proto::command::{NoopCommand, RetrCommand};
-use popwire_proto::{Body, End};
+use popwire_proto::{Body, End, Error, Limits};
 use proptest::prelude::*;
 
 use crate::talk::{Cut, Talk};
@@ -66,15 +66,28 @@ fn cut() -> impl Strategy<Value = Cut> {
     ]
 }
 
-/// RETR over a session that goes on after it; the message, and the answer to the command after it.
+/// RETR over a session that goes on after it; the message, which is the same whether it is read where the machine has room
+/// or elsewhere.
 fn received(wire: &[u8], cut: &Cut, sip: usize) -> Vec<u8> {
+    let message = received_by(wire, cut, sip, false);
+    assert_eq!(received_by(wire, cut, sip, true), message, "read elsewhere");
+    message
+}
+
+fn received_by(wire: &[u8], cut: &Cut, sip: usize, within: bool) -> Vec<u8> {
     let mut talk = Talk::logged_in();
     talk.send(&RetrCommand { number: 1 }).unwrap();
     talk.send(&NoopCommand).unwrap();
     let stream = [b"+OK\r\n", wire, b"+OK in step\r\n"].concat();
     let (mut message, mut in_message, mut ended) = (Vec::new(), false, None);
     for piece in cut.pieces(&stream, 0) {
-        talk.server(piece);
+        if within && in_message && talk.client.may_read_within() {
+            let mut elsewhere = piece.to_vec();
+            let octets = talk.client.body_within(&mut elsewhere).unwrap();
+            message.extend(&elsewhere[..octets]);
+        } else {
+            talk.server(piece);
+        }
         if !in_message && ended.is_none() {
             in_message = talk.client.reply().unwrap().is_some();
         }
@@ -158,6 +171,36 @@ fn q_104_lines_that_look_like_replies_are_lines_of_the_message() {
     for cut in Cut::all(stuffed(message).len()) {
         assert_eq!(received(&stuffed(message), &cut, usize::MAX), message);
     }
+}
+
+#[test]
+fn octets_elsewhere_are_kept_where_they_cannot_be_decoded() {
+    let mut talk = Talk::logged_in();
+    assert!(!talk.client.may_read_within());
+    talk.send(&RetrCommand { number: 1 }).unwrap();
+    talk.send(&NoopCommand).unwrap();
+    talk.server(b"+OK\r\nfirst\r\n");
+    assert!(talk.hear().unwrap().is_ok());
+    // Something of the message waits: what comes now has to wait behind it.
+    assert!(!talk.client.may_read_within());
+    assert_eq!(talk.client.body_within(&mut b"second\r\n.\r\n+OK later\r\n".to_vec()), Ok(0));
+    let (message, end) = talk.read_message(usize::MAX).unwrap();
+    assert_eq!((&message[..], end), (&b"first\r\nsecond\r\n"[..], Some(End::Regular)));
+    assert_eq!(talk.hear().unwrap().text(), b"later");
+}
+
+#[test]
+fn p_029_a_message_read_elsewhere_has_its_limit() {
+    let mut limits = Limits::default();
+    limits.message_octets = 10;
+    let mut talk = Talk::logged_in_within(limits);
+    talk.send(&RetrCommand { number: 1 }).unwrap();
+    talk.server(b"+OK\r\n");
+    assert!(talk.hear().unwrap().is_ok());
+    assert_eq!(talk.client.body_within(&mut b"12345\r\n".to_vec()), Ok(7));
+    let error = talk.client.body_within(&mut b"12345\r\n".to_vec()).unwrap_err();
+    assert!(matches!(error, Error::TooLarge { .. }), "{error}");
+    assert!(!talk.client.may_read_within());
 }
 
 #[test]

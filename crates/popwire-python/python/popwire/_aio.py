@@ -208,7 +208,8 @@ class AsyncClient:
         return await self._session.retrieve(number, lines)
 
     async def retrieve_into(self, number: int, file: IO[bytes]) -> int:
-        """Writes a message to ``file`` as it comes, in bounded memory, and returns how many octets it has.
+        """Writes a message to ``file`` as it comes, in bounded memory, and returns how many octets it has. What ``file.write``
+        is given may be ``bytes`` or a view of memory.
 
         ``file.write`` is called in a thread of popwire's, and holds up other sessions as long as it takes.
         """

@@ -202,7 +202,8 @@ class Client:
         return self._session.retrieve(number, lines)
 
     def retrieve_into(self, number: int, file: IO[bytes]) -> int:
-        """Writes a message to ``file`` as it comes, in bounded memory, and returns how many octets it has.
+        """Writes a message to ``file`` as it comes, in bounded memory, and returns how many octets it has. What ``file.write``
+        is given may be ``bytes`` or a view of memory.
 
         What ``file.write`` raises comes out of here, and the session goes on. After any exception, what was written is not
         the whole message.

@@ -3,6 +3,7 @@
 //! The interpreter is let go for the whole of each call, and taken again only to put a message into a Python file. Who
 //! calls while another call is under way is told so: to wait could be for ever, if it is that file which calls.
 
+use std::io::Read as _;
 use std::sync::{Mutex, MutexGuard, TryLockError};
 use std::time::Duration;
 
@@ -12,12 +13,13 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::commands::commands;
-use super::errors::{busy, ended, exception};
+use super::errors::{busy, ended, exception, io_exception};
 use super::login::Login;
 use super::settings::Settings;
-use super::sinks::{Collector, File};
+use super::sinks::Collector;
 use super::transport::Interruptible;
 use super::values::{self, Bytes, Outcome, Parting};
+use crate::room::Room;
 
 /// Messages by number.
 type Batch = Vec<(u32, Outcome<Py<PyBytes>>)>;
@@ -99,7 +101,12 @@ impl Session {
         lines: Option<u32>,
         file: Py<PyAny>,
     ) -> PyResult<u64> {
-        self.with(py, |client| message(client, number, lines)?.copy_to(&mut File(file)))
+        let (mut room, write) = (Room::new(py)?, file.getattr(py, "write")?);
+        let passed_on = self.with(py, |client| {
+            let mut message = message(client, number, lines)?;
+            Ok(room.pass_on(|room| message.read(room), &write))
+        })?;
+        passed_on.map_err(|error| io_exception(py, error))
     }
 
     /// Messages that are asked for together, all of them to the end. The session's own trouble ends the list.

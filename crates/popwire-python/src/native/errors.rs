@@ -33,6 +33,17 @@ pub(super) fn exception(py: Python<'_>, error: &Error) -> PyErr {
     made(py, class, error).unwrap_or_else(|failed| failed)
 }
 
+/// The same of an error as it comes out of a reader of the library, or out of a Python file.
+pub(super) fn io_exception(py: Python<'_>, error: io::Error) -> PyErr {
+    match error.downcast::<Error>() {
+        Ok(error) => exception(py, &error),
+        Err(other) => match other.downcast::<PyErr>() {
+            Ok(raised) => raised,
+            Err(other) => other.into(),
+        },
+    }
+}
+
 fn made(py: Python<'_>, class: &str, error: &Error) -> PyResult<PyErr> {
     let exception = py.import(intern!(py, "popwire._errors"))?.getattr(class)?.call1((error.to_string(),))?;
     let reply = error.reply();

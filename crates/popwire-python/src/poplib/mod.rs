@@ -2,7 +2,6 @@
 
 mod mechanism;
 mod reader;
-mod room;
 
 use pyo3::prelude::*;
 

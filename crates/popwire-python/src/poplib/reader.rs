@@ -10,8 +10,8 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
-use super::room::{self, Room};
 use crate::octets::{Octets, announced};
+use crate::room::{self, Room};
 
 /// From so many octets on, other threads may run while they are decoded: to let go of the interpreter costs as much as
 /// to decode some kilobytes.
@@ -91,8 +91,8 @@ impl Reader {
     /// A status line with its end.
     fn line<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         loop {
-            if let Some(lf) = memchr(b'\n', self.room.unread(py)) {
-                let line = PyBytes::new(py, self.room.unread(py).get(..=lf).unwrap_or_default());
+            if let Some(lf) = memchr(b'\n', self.room.unread()) {
+                let line = PyBytes::new(py, self.room.unread().get(..=lf).unwrap_or_default());
                 self.room.consume(lf + 1);
                 return Ok(line);
             }
@@ -105,7 +105,7 @@ impl Reader {
 
     /// What was read beyond the answers that were asked for.
     fn unread<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, self.room.unread(py))
+        PyBytes::new(py, self.room.unread())
     }
 }
 
@@ -116,7 +116,7 @@ impl Reader {
         py: Python<'_>,
         mut take: impl FnMut(&[u8], bool) -> PyResult<()>,
     ) -> PyResult<bool> {
-        let unread = self.room.unread(py);
+        let unread = self.room.unread();
         let found = decode(py, &mut self.decoder, unread, &mut self.pieces);
         for piece in &self.pieces {
             take(unread.get(piece.begin..piece.begin + piece.octets).unwrap_or_default(), piece.stuffed)?;
@@ -137,7 +137,7 @@ impl Reader {
                 return Err(eof());
             }
             let found = decode(py, &mut self.decoder, message.brought(0), &mut self.pieces);
-            self.room.take(py, message.brought(found.consumed));
+            self.room.take(message.brought(found.consumed));
             let mut kept = 0;
             for piece in &self.pieces {
                 message.keep(piece.begin - kept, piece.octets);
@@ -176,7 +176,7 @@ impl Reader {
     fn drain_buffer(&mut self, py: Python<'_>) -> PyResult<usize> {
         let file = self.file.bind(py);
         let ahead = file.call_method1(intern!(py, "peek"), (1,))?.cast_into::<PyBytes>()?;
-        let taken = self.room.take(py, ahead.as_bytes());
+        let taken = self.room.take(ahead.as_bytes());
         file.call_method1(intern!(py, "read"), (taken,))?;
         if taken == ahead.as_bytes().len() {
             let raw = file.getattr(intern!(py, "raw"))?;

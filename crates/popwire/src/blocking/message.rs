@@ -6,7 +6,7 @@ use popwire_proto::{MessageNumber, Reply};
 
 use super::pump::Pump;
 use crate::commands::message_accessors;
-use crate::core::Progress;
+use crate::core::{Progress, WORTH_READING_WITHIN};
 use crate::error::Kind;
 use crate::{Error, Result, collect};
 
@@ -125,8 +125,32 @@ impl<'c> Message<'c> {
     }
 }
 
+impl Message<'_> {
+    /// Reads straight into the caller's memory, if it is large and nothing has to come before; returns 0 if not.
+    fn read_within(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        let most = self.pump.core.machine.limits().receive_buffer;
+        let Some(buffer) = buffer.get_mut(..most.min(buffer.len())) else { return Ok(0) };
+        while buffer.len() >= WORTH_READING_WITHIN
+            && self.end.is_none()
+            && self.pump.core.machine.may_read_within()
+        {
+            let came = self.pump.fill_elsewhere(buffer)?;
+            let octets = self.pump.core.within(buffer.get_mut(..came).unwrap_or_default())?;
+            if octets > 0 {
+                self.octets += u64::try_from(octets).unwrap_or(u64::MAX);
+                return Ok(octets);
+            }
+        }
+        Ok(0)
+    }
+}
+
 impl Read for Message<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let octets = self.read_within(buffer)?;
+        if octets > 0 {
+            return Ok(octets);
+        }
         let octets = self.fill_buf()?.read(buffer)?;
         self.consume(octets);
         Ok(octets)

@@ -212,22 +212,36 @@ impl Pump {
 
     /// Waits until octets came, or a deadline passed that is no failure.
     pub(super) fn fill(&mut self) -> Result<()> {
+        self.read(None).map(drop)
+    }
+
+    /// As [`fill`](Self::fill), into memory of the caller's, and returns how many octets came.
+    pub(super) fn fill_elsewhere(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        self.read(Some(buffer))
+    }
+
+    fn read(&mut self, elsewhere: Option<&mut [u8]>) -> Result<usize> {
         let begun = self.now();
         if let Some(wait) = self.core.watch.expired(begun) {
-            return self.core.passed(wait, begun);
+            return self.core.passed(wait, begun).map(|()| 0);
         }
         let (at, wait) = self.core.watch.deadline(begun);
         self.stream.set_deadline(self.epoch + at);
-        let read = self.stream.read(self.core.machine.space());
+        let is_elsewhere = elsewhere.is_some();
+        let read = self.stream.read(elsewhere.unwrap_or_else(|| self.core.machine.space()));
         let now = self.epoch.elapsed();
         self.core.watch.waited(now.saturating_sub(begun));
         match read {
             Ok(octets) => {
-                self.core.filled(octets, now);
-                Ok(())
+                if is_elsewhere {
+                    self.core.filled_elsewhere(octets, now);
+                } else {
+                    self.core.filled(octets, now);
+                }
+                Ok(octets)
             }
-            Err(e) if is_timeout(&e) && now < at => Ok(()),
-            Err(e) if is_timeout(&e) => self.core.passed(wait, now),
+            Err(e) if is_timeout(&e) && now < at => Ok(0),
+            Err(e) if is_timeout(&e) => self.core.passed(wait, now).map(|()| 0),
             Err(e) => Err(self.core.lost(problem("reading from the server", e))),
         }
     }

@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf
 
 use super::pump::Pump;
 use crate::commands::message_accessors;
-use crate::core::Progress;
+use crate::core::{Progress, WORTH_READING_WITHIN};
 use crate::error::Kind;
 use crate::{Error, Result, collect};
 
@@ -140,6 +140,24 @@ impl<'c> Message<'c> {
     }
 }
 
+impl Message<'_> {
+    /// Reads straight into the caller's memory, if it is large and nothing has to come before; true if octets came.
+    fn poll_read_within(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<Result<bool>> {
+        let room = buffer.remaining().min(self.pump.core.machine.limits().receive_buffer);
+        while room >= WORTH_READING_WITHIN && self.end.is_none() && self.pump.core.machine.may_read_within() {
+            let mut came = ReadBuf::new(buffer.initialize_unfilled_to(room));
+            ready!(self.pump.poll_fill_elsewhere(cx, &mut came))?;
+            let octets = self.pump.core.within(came.filled_mut())?;
+            if octets > 0 {
+                buffer.advance(octets);
+                self.octets += u64::try_from(octets).unwrap_or(u64::MAX);
+                return Poll::Ready(Ok(true));
+            }
+        }
+        Poll::Ready(Ok(false))
+    }
+}
+
 impl AsyncRead for Message<'_> {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -147,6 +165,9 @@ impl AsyncRead for Message<'_> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if ready!(this.poll_read_within(cx, buffer))? {
+            return Poll::Ready(Ok(()));
+        }
         ready!(this.poll_chunk(cx))?;
         let chunk = this.chunk()?;
         let octets = chunk.len().min(buffer.remaining());

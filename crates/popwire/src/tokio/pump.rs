@@ -259,6 +259,27 @@ impl Pump {
         }
     }
 
+    /// As [`poll_fill`](Self::poll_fill), into memory of the caller's.
+    pub(super) fn poll_fill_elsewhere(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<Result<()>> {
+        let now = self.epoch.elapsed();
+        if let Some(wait) = self.core.watch.expired(now) {
+            return Poll::Ready(self.core.passed(wait, now));
+        }
+        match self.stream.poll_read(cx, buffer) {
+            Poll::Ready(Ok(())) => {
+                self.waited();
+                self.core.filled_elsewhere(buffer.filled().len(), self.epoch.elapsed());
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(e)) => Poll::Ready(Err(self.core.lost(problem("reading from the server", e)))),
+            Poll::Pending => self.poll_deadline(cx),
+        }
+    }
+
     /// The session's last octets, if they can be sent.
     pub(super) async fn close(&mut self) {
         let shutdown = poll_fn(|cx| self.stream.poll_shutdown(cx));

@@ -4,7 +4,7 @@ use popwire::proto::{Error as Protocol, Oversize};
 use popwire::{Connector, Limits};
 use popwire_server::{Content, Maildrop, Server};
 
-use crate::setting::{PASSWORD, login, plain};
+use crate::setting::{PASSWORD, login, plain, tls};
 
 /// Dots, empty lines, bare CR, LF and NUL, a long line, no line end at the end of the last line but one.
 fn mail() -> Vec<u8> {
@@ -95,6 +95,31 @@ case! {
             let mut buffered = Vec::new();
             while go!(message.read_until(b'\n', &mut buffered)).unwrap() > 0 {}
             assert!(buffered == expected);
+        }
+    }
+
+    fn p_029_what_follows_a_message_that_is_read_into_large_memory_is_kept() {
+        let server = server();
+        for connector in [plain(&server), tls(&server)] {
+            let mut client = go!(enter(&connector));
+            let numbers = [2, 1, 1, 3, 1, 2];
+            let mut messages = client.retrieve_many(numbers);
+            let mut piece = vec![0; 300_000];
+            for number in numbers {
+                let (which, message) = go!(messages.next()).unwrap();
+                let (mut message, mut pieces) = (message.unwrap(), Vec::new());
+                loop {
+                    match go!(message.read(&mut piece)).unwrap() {
+                        0 => break,
+                        octets => pieces.extend_from_slice(&piece[..octets]),
+                    }
+                }
+                assert!(which == number && pieces == expected(number) && message.is_complete());
+                assert_eq!(message.octets(), pieces.len() as u64);
+            }
+            assert!(go!(messages.next()).is_none());
+            drop(messages);
+            assert!(go!(client.noop()).unwrap().is_ok());
         }
     }
 
