@@ -2,6 +2,8 @@
 
 import asyncio
 import io
+import subprocess
+import sys
 
 import popwire
 import pytest
@@ -124,3 +126,30 @@ def test_two_sessions_wait_at_the_same_time(pop3_server):
             assert await asyncio.gather(waiting, one.retrieve(1)) == [MAIL[2], MAIL[0]]
 
     asyncio.run(session())
+
+
+ABANDONED = """
+import asyncio, popwire
+
+async def main():
+    options = {{"security": "plain", "dangerous_login_without_verified_tls": True}}
+    client = await popwire.AsyncClient({host!r}, {port}, **options)
+    await client.login("alice", "secret")
+    waiting = asyncio.ensure_future(client.retrieve(3))
+    await asyncio.sleep({seconds})
+    if {left}:
+        waiting.cancel()
+    else:
+        await waiting
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("left", [True, False])
+def test_the_interpreter_exits_whatever_is_under_way(pop3_server, left):
+    for n in range(15):
+        server = pop3_server(MAIL, faults=["RETR#1@1000:stall=300ms"] if left else [])
+        program = ABANDONED.format(host=server.host, port=server.port, seconds=n / 100, left=left)
+        run = subprocess.run([sys.executable, "-X", "dev", "-c", program], capture_output=True, text=True, timeout=30)
+        assert (run.returncode, run.stdout, run.stderr) == (0, "", "")

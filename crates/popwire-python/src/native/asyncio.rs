@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 use super::commands::commands;
 use super::errors::{ended, exception};
 use super::login::Login;
+use super::runtime;
 use super::settings::Settings;
 use super::sinks::{Collector, File};
 use super::values::{self, Bytes, Outcome};
@@ -58,6 +59,7 @@ impl AsyncSession {
     /// An awaitable of a session.
     #[staticmethod]
     fn connect<'py>(py: Python<'py>, settings: &Settings) -> PyResult<Bound<'py, PyAny>> {
+        runtime::prepare(py)?;
         let (connector, most) = (settings.connector.clone(), settings.most);
         future_into_py(py, async move {
             match Client::connect(&connector).await {

@@ -8,6 +8,7 @@ mod blocking;
 mod commands;
 mod errors;
 mod login;
+mod runtime;
 mod settings;
 mod sinks;
 mod transport;
