@@ -15,6 +15,9 @@ use pyo3::types::{PyByteArray, PyMemoryView, PySlice};
 /// So large that a message of a megabyte takes few reads, so small that it stays in the cache.
 pub(crate) const OCTETS: usize = 256 * 1024;
 
+/// Less than this that is free is not worth another read.
+const WORTH_FILLING: usize = OCTETS / 4;
+
 thread_local! {
     /// One that is not in use: to make it anew for each message would cost more than a small message does.
     static SPARE: Cell<Option<Py<PyByteArray>>> = const { Cell::new(None) };
@@ -108,12 +111,22 @@ impl Room {
     ) -> io::Result<u64> {
         let mut all = 0_u64;
         loop {
-            let octets = fill(self.all_mut())?.min(OCTETS);
-            if octets == 0 {
+            // A call of Python's costs as much as to read some kilobytes.
+            let mut octets = 0;
+            let ended = loop {
+                let came = fill(self.all_mut().get_mut(octets..).unwrap_or_default())?;
+                octets = OCTETS.min(octets + came);
+                if came == 0 || octets > OCTETS - WORTH_FILLING {
+                    break came == 0;
+                }
+            };
+            if octets > 0 {
+                Python::attach(|py| self.hand_to(py, write, octets)).map_err(io::Error::other)?;
+                all = all.saturating_add(u64::try_from(octets).unwrap_or(u64::MAX));
+            }
+            if ended {
                 return Ok(all);
             }
-            Python::attach(|py| self.hand_to(py, write, octets)).map_err(io::Error::other)?;
-            all = all.saturating_add(u64::try_from(octets).unwrap_or(u64::MAX));
         }
     }
 

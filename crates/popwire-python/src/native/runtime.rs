@@ -4,8 +4,7 @@
 //! or hangs. So when the interpreter is about to exit, every thread is first brought to where it does not have it, and then
 //! kept there.
 
-use std::sync::mpsc;
-use std::sync::{Arc, OnceLock};
+use std::sync::{OnceLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,6 +14,9 @@ use pyo3_async_runtimes::tokio::{get_runtime, init};
 
 /// Sessions wait more than they work.
 const THREADS: usize = 2;
+
+/// Those that look names up, and that give asyncio its results.
+const BLOCKING_THREADS: usize = 16;
 
 /// How long the exit waits for a thread that is busy: with a Python file, say.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -26,7 +28,8 @@ pub(super) fn prepare(py: Python<'_>) -> PyResult<()> {
         return Ok(());
     }
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.worker_threads(THREADS).thread_name("popwire").enable_all();
+    builder.worker_threads(THREADS).max_blocking_threads(BLOCKING_THREADS);
+    builder.thread_name("popwire").enable_all();
     init(builder);
     let at_exit = PyCFunction::new_closure(py, None, None, |arguments, _| arguments.py().detach(halt))?;
     py.import("atexit")?.call_method1("register", (at_exit,))?;
@@ -36,21 +39,26 @@ pub(super) fn prepare(py: Python<'_>) -> PyResult<()> {
 /// Has each thread take a task that never ends. A thread that takes it has nothing else in its hands.
 fn halt() {
     let (arrived, arrivals) = mpsc::channel();
-    let arrived = Arc::new(arrived);
+    let runtime = get_runtime();
     for _ in 0..THREADS {
-        let arrived = Arc::clone(&arrived);
-        get_runtime().spawn(async move {
-            let _ = arrived.send(());
-            loop {
-                thread::park();
-            }
-        });
+        let arrived = arrived.clone();
+        runtime.spawn(async move { stay(&arrived) });
+    }
+    for _ in 0..BLOCKING_THREADS {
+        let arrived = arrived.clone();
+        runtime.spawn_blocking(move || stay(&arrived));
     }
     let until = Instant::now() + PATIENCE;
-    for _ in 0..THREADS {
-        let left = until.saturating_duration_since(Instant::now());
-        if arrivals.recv_timeout(left).is_err() {
+    for _ in 0..THREADS + BLOCKING_THREADS {
+        if arrivals.recv_timeout(until.saturating_duration_since(Instant::now())).is_err() {
             break;
         }
+    }
+}
+
+fn stay(arrived: &mpsc::Sender<()>) {
+    let _ = arrived.send(());
+    loop {
+        thread::park();
     }
 }
