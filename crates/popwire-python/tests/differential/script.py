@@ -58,6 +58,11 @@ class Seen(NamedTuple):
     audited: list
 
 
+def places(seen):
+    """It by place, as `differences.py` has it: each step's outcome, the constructor's being 0, and the rest."""
+    return {**dict(enumerate(seen.results)), **{name: getattr(seen, name) for name in ("printed", "received", "audited")}}
+
+
 def play(script, module):
     server = _Server(script)
     results, printed, audited = [], io.StringIO(), []
@@ -105,8 +110,7 @@ def _outcome(work):
         value = work()
     except Exception as error:
         kind = next(c for c in type(error).__mro__ if c.__module__ != "popwire.poplib" or c.__name__ != "error_proto")
-        arguments = () if isinstance(error, (OSError, AttributeError)) else error.args
-        return None, ("raised", kind.__name__, arguments)
+        return None, ("raised", kind.__name__, error.args)
     return value, ("returned", value)
 
 

@@ -1,6 +1,9 @@
 """The scripts, by what they are about. A name is used once; `differences.py` refers to it."""
 
 import socket
+import ssl
+import sys
+import unittest.mock
 
 from .script import GREETING, HANG_UP, SILENCE, START_TLS, Script
 
@@ -140,13 +143,19 @@ LENGTHS = [
 ]
 
 
+def _module(client):
+    """That of `POP3`, of which the client may be a subclass."""
+    return sys.modules[next(c for c in type(client).__mro__ if c.__name__ == "POP3").__module__]
+
+
 def _longer(client, limit):
-    module = __import__("sys").modules[type(client).__mro__[0].__module__]
+    module = _module(client)
     module._MAXLINE, before = limit, module._MAXLINE
     return before
 
 
 ENDS = [
+    Script("the end within the greeting", [], [], greeting=[b"+OK rea", HANG_UP]),
     Script("the end instead of an answer", [HANG_UP], ["noop", "noop"]),
     Script("the end within a status line", [[b"+OK partial", HANG_UP]], ["noop"]),
     Script("the end after CR", [[b"+OK\r", HANG_UP]], ["noop"]),
@@ -186,6 +195,10 @@ LOGIN = [
     Script("capa of nothing", [b"+OK\r\n.\r\n"], ["capa"]),
 ]
 
+def _hung_up(client):
+    return client.sock is None
+
+
 CAPA_STLS = b"+OK\r\nSTLS\r\n.\r\n"
 STLS = [
     Script("stls", [CAPA_STLS, [OK, START_TLS], OK], ["stls", "noop", lambda c: c._tls_established, "stls"]),
@@ -193,17 +206,31 @@ STLS = [
     Script("stls without capa", [b"-ERR what\r\n"], ["stls"]),
     Script("stls refused", [CAPA_STLS, b"-ERR not now\r\n", OK], ["stls", "noop"]),
     Script("stls offered in small letters", [b"+OK\r\nstls\r\n.\r\n", [OK, START_TLS], OK], ["stls", "noop"]),
-    Script("stls and something behind it", [CAPA_STLS, [OK + b"+OK injected\r\n", START_TLS], OK], ["stls"]),
-    Script("stls and no TLS", [CAPA_STLS, [OK, b"+OK this is no TLS\r\n"]], [lambda c: _tls_fails(c), "close"]),
+    Script("stls and something behind it", [CAPA_STLS, [OK + b"+OK injected\r\n", START_TLS], OK], ["stls", _hung_up]),
+    Script("stls and no TLS", [CAPA_STLS, [OK, b"+OK this is no TLS\r\n"]], [lambda c: _tls_fails(c), _hung_up, "close"]),
+    Script("stls and a certificate that nobody trusts", [CAPA_STLS, [OK, START_TLS]], [lambda c: _tls_fails(c, ssl.create_default_context()), _hung_up]),
+    Script("stls with a context of one's own", [CAPA_STLS, [OK, START_TLS], OK], [lambda c: _own_context(c), "noop"]),
+    Script("stls where Python has no TLS", [], [lambda c: _without_tls(c)]),
+    Script("stls where TLS is there already, and Python has none", [CAPA_STLS, [OK, START_TLS]], ["stls", lambda c: _without_tls(c)]),
 ]
 
 
-def _tls_fails(client):
+def _tls_fails(client, context=None):
     try:
-        client.stls()
+        client.stls(context)
     except OSError as error:
         # What OpenSSL says differs from one version to the next.
         raise RuntimeError(type(error).__name__) from None
+
+
+def _own_context(client):
+    context = ssl._create_unverified_context()
+    return client.stls(context=context), client.sock.context is context
+
+
+def _without_tls(client):
+    with unittest.mock.patch.object(_module(client), "HAVE_SSL", False):
+        client.stls()
 
 
 DEBUG = [
