@@ -144,6 +144,7 @@ ALL = [
                 "DEL in a name",
                 "LF in a number",
                 "LF in a line of one's own",
+                "debug output of control characters",
             )
         },
         (3, 15),
@@ -164,7 +165,7 @@ ALL = [
         "raises, and leaves the socket open",
         "raises, and closes it",
         "the session is over in any case",
-        {"quit refused": {2: returned(True)}, "quit without an answer": {2: returned(True)}},
+        {name: {2: returned(True)} for name in ("quit refused", "quit within TLS refused", "quit without an answer")},
     ),
     Difference(
         "an answer to STAT that makes no sense",
@@ -173,7 +174,10 @@ ALL = [
         "a server's mistake is no mistake of the caller's",
         {
             "stat too short": {n: refused("Invalid STAT response format") for n in (1, 2)},
-            "stat without numbers": {1: refused("Invalid STAT response data: non-numeric values")},
+            **{
+                name: {1: refused("Invalid STAT response data: non-numeric values")}
+                for name in ("stat without numbers", "stat with a fraction", "debug output of a stat that makes no sense")
+            },
         },
         (3, 14),
     ),

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import warnings
 from typing import Any, Callable, NamedTuple, Sequence, Tuple, Union
 
@@ -31,13 +32,18 @@ class Script(NamedTuple):
     """What is played."""
 
     name: str
-    #: After the greeting one entry for each line that the client sends: octets, or one of the above, or several of these.
+    #: After the greeting one entry for each line that the client sends: octets, or one of the above, or seconds to wait, or
+    #: several of these.
     answers: Sequence[Any]
     #: What the client does: a method's name, or a tuple of it and its arguments, or a function of the client.
     steps: Sequence[Step]
     greeting: Any = GREETING
-    #: For the constructor.
+    #: For the constructor: what follows the port, and what is given by name.
+    arguments: Tuple[Any, ...] = ()
     options: dict = {}
+    host: Any = "127.0.0.1"
+    #: What is made of the server's port.
+    port: Callable[[int], Any] = int
     #: Assigned to the module before and taken back after.
     maxline: Any = None
     debug: int = 0
@@ -73,7 +79,9 @@ def play(script, module):
     client = None
     try:
         with contextlib.redirect_stdout(printed), warnings.catch_warnings():
+            # poplib leaves sockets open; and a key and certificate by name went out of use with Python 3.12.
             warnings.simplefilter("ignore", ResourceWarning)
+            warnings.simplefilter("ignore", DeprecationWarning)
             client, outcome = _outcome(lambda: _connect(script, module, server))
             results.append(outcome if client is None else _attributes(client))
             if client is not None:
@@ -94,8 +102,8 @@ def play(script, module):
 def _connect(script, module, server):
     base = module.POP3_SSL if script.tls else module.POP3
     client_class = type("Client", (base,), script.subclass) if script.subclass else base
-    options = {"timeout": 5, **script.options}
-    return client_class("127.0.0.1", server.port, **options)
+    options = script.options if script.arguments else {"timeout": 5, **script.options}
+    return client_class(script.host, script.port(server.port), *script.arguments, **options)
 
 
 def _do(client, step):
@@ -193,7 +201,9 @@ class _Server:
             if part is SILENCE:
                 self._hear()
                 return False
-            if part is START_TLS:
+            if isinstance(part, float):
+                time.sleep(part)
+            elif part is START_TLS:
                 self._begin(_context().wrap_socket(self._connection, server_side=True))
             else:
                 self._connection.sendall(part)

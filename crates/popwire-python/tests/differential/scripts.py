@@ -1,5 +1,6 @@
 """The scripts, by what they are about. A name is used once; `differences.py` refers to it."""
 
+import re
 import socket
 import ssl
 import sys
@@ -14,6 +15,19 @@ BODY = b"+OK message follows\r\n"
 def retr(name, octets, then=(), **options):
     """A message that comes as these octets, and a NOOP that shows whether the session is in step."""
     return Script(name, [[BODY, octets], OK, *then], [("retr", 1), "noop"], **options)
+
+
+def _hung_up(client):
+    return client.sock is None
+
+
+UNVERIFIED = ssl._create_unverified_context()
+VERIFYING = ssl.create_default_context()
+
+
+def _free_port():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
 
 
 CONSTRUCTION = [
@@ -35,9 +49,26 @@ CONSTRUCTION = [
     Script("timeout below zero", [], [], options={"timeout": -1}),
     Script("timeout none", [OK], [lambda c: c.sock.gettimeout(), "noop"], options={"timeout": None}),
     Script("timeout on the socket", [OK], [lambda c: c.sock.gettimeout()], options={"timeout": 7}),
+    Script("timeout by position", [OK], [lambda c: c.sock.gettimeout()], arguments=(3.5,)),
+    Script("timeout as a text", [], [], options={"timeout": "5"}),
+    Script("the port as a text", [OK], [lambda c: type(c.port), "noop"], port=str),
+    Script("nobody listens", [], [], port=lambda port: _free_port()),
+    Script("a host that is empty", [], [], host=""),
+    Script("a host that is none", [], [], host=None),
+    Script("a port that is none", [], [], port=lambda port: "no port"),
+    Script("an option that is not", [], [], options={"context": None}),
+    Script("a greeting of LF and CR, swapped", [OK], ["getwelcome", "noop"], greeting=b"\r+OK ready\n"),
     Script("two lines of greeting", [OK], ["noop", "noop"], greeting=b"+OK ready\r\n+OK again\r\n"),
     Script("a subclass with another encoding", [OK], [("user", "\xe9")], subclass={"encoding": "latin-1"}),
     Script("TLS from the first octet", [OK, OK], ["noop", lambda c: c.sock.context is c.context, "quit"], tls=True),
+    Script("TLS with a context of one's own", [OK], [lambda c: c.context is UNVERIFIED, "noop"], tls=True, options={"context": UNVERIFIED}),
+    Script("TLS with a context that verifies", [], [], tls=True, options={"context": VERIFYING}),
+    Script("TLS with a key and a context", [], [], tls=True, options={"keyfile": "k", "context": UNVERIFIED}),
+    Script("TLS with a certificate and a context", [], [], tls=True, options={"certfile": "c", "context": UNVERIFIED}),
+    Script("TLS with a certificate that is not there", [], [], tls=True, options={"certfile": "/nowhere/c"}),
+    Script("TLS with timeout zero", [], [], tls=True, options={"timeout": 0}),
+    Script("TLS and a greeting that refuses", [], [], tls=True, greeting=b"-ERR too many\r\n"),
+    Script("TLS and a message", [[BODY, b"a\r\n..b\r\n.\r\n"], OK], [("retr", 1), "noop"], tls=True),
     Script("TLS and stls", [], ["stls", ("stls", None)], tls=True),
     Script("no certificate is verified by default", [], [lambda c: c.context.verify_mode], tls=True),
 ]
@@ -56,6 +87,15 @@ COMMANDS = [
     Script("a negative number", [b"-ERR no\r\n"], [("retr", -1)]),
     Script("a text as a number", [b"-ERR no\r\n"], [("retr", "one")]),
     Script("none as a number", [b"-ERR no\r\n"], [("dele", None)]),
+    Script("none and others as a name", [OK] * 3, [("user", None), ("pass_", 1.5), ("rpop", ["a"])]),
+    Script("no name", [OK] * 2, [("user", ""), ("pass_", "")]),
+    Script("arguments too few and too many", [], ["user", ("user", "a", "b"), "retr", ("top", 1), ("noop", 1), ("quit", 1)]),
+    Script("arguments by name", [OK] * 3, [lambda c: c.user(user="a"), lambda c: c.pass_(pswd="b"), lambda c: c.dele(which=1)]),
+    Script("octets as a line of one's own", [], [("_shortcmd", b"NOOP"), ("_putcmd", b"NOOP")]),
+    Script("a line of one's own, and its answer", [b"+OK\r\na\r\n.\r\n", OK], [("_putline", b"XTND"), "_getlongresp", ("_putcmd", "NOOP"), "_getline"]),
+    Script("lines one by one", [b"+OK\r\na\r\n\rb\n..c\n"], [("_putcmd", "X"), "_getresp", "_getline", "_getline", "_getline"]),
+    Script("a text as octets of one's own", [], [("_putline", "NOOP")]),
+    Script("a line of one's own, 8-bit", [OK], [("_shortcmd", "X \xe9")]),
     Script("a line of one's own", [b"+ \r\n", OK], [("_shortcmd", "AUTH XOAUTH2"), ("_shortcmd", "x" * 2000)]),
     Script("a long answer of one's own", [b"+OK\r\na\r\n.\r\n"], [("_longcmd", "XTND XLST")]),
     Script("CR and LF in a name", [OK], [("user", "a\r\nDELE 1"), "noop"]),
@@ -71,10 +111,16 @@ COMMANDS = [
     Script("an answer in small letters", [b"+ok yes\r\n"], ["noop"]),
     Script("an answer with 8-bit octets", [b"+OK caf\xe9\r\n"], ["noop"]),
     Script("a refusal with 8-bit octets", [b"-ERR caf\xe9\r\n"], ["noop"]),
+    Script("an answer with a bare LF", [b"+OK yes\n", OK], ["noop", "noop"]),
+    Script("an answer of LF and CR, swapped", [b"\r+OK yes\n", OK], ["noop", "noop"]),
+    Script("an answer in pieces", [[b"+", b"O", b"K ye", b"s\r", b"\n"]], ["noop"]),
+    Script("an answer that refuses and a multi-line one behind", [b"-ERR no\r\na\r\n.\r\n"], [("retr", 1), "noop"]),
+    Script("close after the server has hung up", [HANG_UP], ["noop", "close", lambda c: (c.sock, c.file)]),
+    Script("quit within TLS refused", [b"-ERR no\r\n"], ["quit", _hung_up], tls=True),
     Script("after close", [], ["close", "close", "noop"]),
     Script("after quit", [OK], ["quit", "noop", "close"]),
-    Script("quit refused", [b"-ERR not all deleted\r\n"], ["quit", lambda c: c.sock is None]),
-    Script("quit without an answer", [HANG_UP], ["quit", lambda c: c.sock is None]),
+    Script("quit refused", [b"-ERR not all deleted\r\n"], ["quit", _hung_up]),
+    Script("quit without an answer", [HANG_UP], ["quit", _hung_up]),
     Script("quit whose answer is cut short", [[b"+OK by", HANG_UP]], ["quit"]),
 ]
 
@@ -91,6 +137,12 @@ NUMBERS = [
     Script("list refused", [b"-ERR no\r\n", OK], ["list", "noop"]),
     Script("list of one", [b"+OK 2 200\r\n", b"-ERR no such\r\n"], [("list", 2), ("list", 3)]),
     Script("list of many", [b"+OK\r\n" + b"".join(b"%d 1\r\n" % n for n in range(1, 5001)) + b".\r\n"], ["list"]),
+    Script("stat of negative numbers", [b"+OK -3 -4\r\n"], ["stat"]),
+    Script("stat with tabs and blanks", [b"+OK\t2  320 \r\n"], ["stat"]),
+    Script("stat with a fraction", [b"+OK 2 3.5\r\n"], ["stat"]),
+    Script("list without numbers", [b"+OK\r\nx\r\n\r\n1\r\n.\r\n"], ["list"]),
+    Script("uidl refused", [b"-ERR no\r\n", OK], ["uidl", "noop"]),
+    Script("top refused", [b"-ERR no\r\n", OK], [("top", 1, 0), "noop"]),
     Script("uidl", [b"+OK\r\n1 a\r\n2 b c\r\n.\r\n"], ["uidl"]),
     Script("uidl of one", [b"+OK 2 xyz\r\n"], [("uidl", 2)]),
     Script("top", [b"+OK\r\nSubject: a\r\n\r\nb\r\n.\r\n"], [("top", 1, 1)]),
@@ -169,6 +221,9 @@ ENDS = [
     Script("the end after a dot and CR", [[BODY, b"a\r\n.\r", HANG_UP]], [("retr", 1)]),
     Script("the end within a long line", [[BODY, b"x" * 5000, HANG_UP]], [("retr", 1)]),
     Script("the end within a listing", [[b"+OK\r\n1 1\r\n2", HANG_UP]], ["list"]),
+    Script("silence before the greeting", [], [], greeting=SILENCE, options={"timeout": 0.3}),
+    # Each wait is shorter than the timeout, all of them together are not.
+    Script("an answer that drips", [[octet for o in b"+OK\r\n" for octet in (bytes([o]), 0.15)]], ["noop"], options={"timeout": 0.5}),
     Script("silence", [SILENCE], ["noop", "noop"], options={"timeout": 0.3}),
     Script("silence within a message", [[BODY, b"a\r\nb", SILENCE]], [("retr", 1), "noop"], options={"timeout": 0.3}),
     Script("silence within a line", [[b"+O", SILENCE]], ["noop", "noop"], options={"timeout": 0.3}),
@@ -179,6 +234,11 @@ LOGIN = [
     Script("apop refused", [b"-ERR no\r\n"], [("apop", "mrose", "tanstaaf")]),
     Script("apop with a password of octets", [OK], [("apop", "mrose", b"tanstaaf")]),
     Script("apop, not ASCII", [OK], [("apop", "mrose", "caf\xe9")]),
+    Script("apop with a greeting of one's own", [OK], [lambda c: setattr(c, "welcome", b"+OK <a@b>"), ("apop", "a", "b")]),
+    Script("apop with a pattern of one's own", [OK], [("apop", "a", "b")], greeting=b"+OK [1@x]\r\n", subclass={"timestamp": re.compile(rb"\+OK (\[.*\])")}),
+    Script("apop in another encoding", [OK], [("apop", "a", "caf\xe9")], subclass={"encoding": "latin-1"}),
+    Script("apop with a timestamp that has no end", [], [("apop", "a", "b")], greeting=b"+OK x <1@x\r\n"),
+    Script("apop with a password that is none", [], [("apop", "a", None)]),
     Script("apop without a timestamp", [], [("apop", "a", "b")], greeting=b"+OK ready\r\n"),
     Script("apop directly after OK", [], [("apop", "a", "b")], greeting=b"+OK<1@x>\r\n"),
     Script("apop with two timestamps", [OK], [("apop", "a", "b")], greeting=b"+OK <1@x> and <2@y> ok\r\n"),
@@ -190,14 +250,13 @@ LOGIN = [
     Script("capa with blanks", [b"+OK\r\n EXPIRE  60 \r\n.\r\n"], ["capa"]),
     Script("capa with an empty line", [b"+OK\r\nTOP\r\n\r\nUIDL\r\n.\r\n", OK], ["capa", "noop"]),
     Script("capa that is not ASCII", [b"+OK\r\nIMPLEMENTATION caf\xe9\r\n.\r\n", OK], ["capa", "noop"]),
+    Script("capa after close", [], ["close", "capa"]),
+    Script("capa with a dot", [b"+OK\r\n..X a\r\nSTLS x y\r\n.\r\n"], ["capa"]),
+    Script("capa with a line too long", [b"+OK\r\n" + b"X" * 3000 + b"\r\n.\r\n"], ["capa"]),
     Script("capa refused", [b"-ERR what\r\n"], ["capa"]),
     Script("capa without end", [[b"+OK\r\nTOP\r\n", HANG_UP]], ["capa"]),
     Script("capa of nothing", [b"+OK\r\n.\r\n"], ["capa"]),
 ]
-
-def _hung_up(client):
-    return client.sock is None
-
 
 CAPA_STLS = b"+OK\r\nSTLS\r\n.\r\n"
 STLS = [
@@ -240,6 +299,15 @@ DEBUG = [
     Script("debug output of apop", [OK], [("apop", "mrose", "tanstaaf")], debug=2),
     Script("debug output of a token", [b"+ \r\n", OK, OK], [("_shortcmd", "AUTH XOAUTH2"), ("_shortcmd", "dXNlcg=="), "noop"], debug=2),
     Script("debug output of a token in one line", [OK, OK], [("_shortcmd", "AUTH PLAIN AGEAYg=="), "noop"], debug=1),
+    Script("debug output of an end", [HANG_UP], ["noop"], debug=2),
+    Script("debug output of a listing", [b"+OK\r\n1 a\r\n.\r\n"], ["uidl"], debug=1),
+    Script("debug output of a stat that makes no sense", [b"+OK two 320\r\n"], ["stat"], debug=1),
+    Script("debug output below zero", [OK], ["noop"], debug=-1),
+    Script("debug output of true", [OK], ["noop"], debug=True),
+    Script("debug output of a command that cannot be sent", [OK], [("user", "\udc80"), "noop"], debug=2),
+    Script("debug output of control characters", [OK], [("user", "a\tb"), "noop"], debug=1),
+    Script("debug output of stls", [CAPA_STLS, [OK, START_TLS], OK], ["stls", "noop"], debug=2),
+    Script("debug output of an answer of LF and CR, swapped", [b"\r+OK\n"], ["noop"], debug=2),
     Script("debug output that is turned off", [OK, OK], ["noop", ("set_debuglevel", 0), "noop"], debug=1),
     Script("debug output of a line too long", [BODY + b"x" * 3000 + b"\r\n.\r\n", OK], [("retr", 1), "noop"], debug=2),
     Script("debug output of a number of octets", [BODY + b"a\nb\n.\n"], [("retr", 1)], debug=2),
@@ -248,6 +316,12 @@ DEBUG = [
 
 AUDIT = [
     Script("audit events", [OK, OK], [("user", "alice"), ("pass_", "secret")], audit=True),
+    Script("audit events of TLS", [OK], ["noop"], tls=True, audit=True),
+    Script("audit events of stls", [CAPA_STLS, [OK, START_TLS], OK], ["stls", "noop"], audit=True),
+    Script("audit events of a message and of the end", [BODY + b".\r\n", OK], [("retr", 1), "quit"], audit=True),
+    Script("audit events of apop", [OK], [("apop", "mrose", "tanstaaf")], audit=True),
+    Script("audit events of a command that cannot be sent", [], [("user", "\udc80")], audit=True),
+    Script("audit events where nobody listens", [], [], port=lambda port: _free_port(), audit=True),
     Script("audit events of a refused timeout", [], [], options={"timeout": 0}, audit=True),
 ]
 
@@ -275,6 +349,10 @@ OVERRIDES = [
 ] + [
     Script("a subclass with a _create_socket of its own", [OK], ["noop"], subclass={"_create_socket": _with_create_socket}),
     Script("a _getline on the instance", [b"+OK\r\na\r\n.\r\n"], [lambda c: _shout(c), ("retr", 1)]),
+    Script("a _getline that raises", [b"+OK\r\na\r\n.\r\n"], [lambda c: _raises(c), ("retr", 1)]),
+    Script("a _getline that tells no length", [b"+OK\r\na\r\n..b\r\n.\r\n"], [lambda c: _without_length(c), ("retr", 1)]),
+    Script("a file of one's own, unbuffered", [b"+OK\r\na\r\n.\r\n"], [lambda c: setattr(c, "file", c.sock.makefile("rb", 0)), ("retr", 1)]),
+    Script("a file of one's own, with a small buffer", [b"+OK\r\na\r\n.\r\n", OK], [lambda c: setattr(c, "file", c.sock.makefile("rb", 3)), ("retr", 1), "noop"]),
     Script("a file of another kind", [b"+OK\r\na\r\n.\r\n"], [lambda c: _unbuffered(c), ("retr", 1)]),
 ]
 
@@ -282,6 +360,18 @@ OVERRIDES = [
 def _shout(client):
     ours = client._getline
     client._getline = lambda: (lambda line, octets: (line.upper(), octets))(*ours())
+
+
+def _raises(client):
+    def getline():
+        raise LookupError("not today")
+
+    client._getline = getline
+
+
+def _without_length(client):
+    ours = client._getline
+    client._getline = lambda: (ours()[0], 0)
 
 
 def _unbuffered(client):
