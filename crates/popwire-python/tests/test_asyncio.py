@@ -44,6 +44,9 @@ def test_every_answer_has_its_type(pop3_server):
         assert await client.retrieve(3) == MAIL[2] and await client.top(3, 0) == b"Subject: three\r\n\r\n"
         file = io.BytesIO()
         assert await client.retrieve_into(2, file) == len(MAIL[1]) and file.getvalue() == MAIL[1]
+        files = {1: io.BytesIO(), 3: io.BytesIO()}
+        written = [w async for w in client.retrieve_many_into([1, 3], files.__getitem__)]
+        assert written == [(1, len(MAIL[0])), (3, len(MAIL[2]))] and files[3].getvalue() == MAIL[2]
         assert (await client.noop()).startswith(b"+OK") and (await client.raw("NOOP")).startswith(b"+OK")
         assert (await client.raw_multi("LIST"))[1].count(b"\r\n") == 3
         assert await client.capa() == await client.capabilities()

@@ -168,6 +168,34 @@ def test_a_message_goes_into_a_file(pop3_server):
         assert client.retrieve(2) == MAIL[1]
 
 
+def test_many_messages_go_into_files(pop3_server, tmp_path):
+    mail = [b"Subject: %d\r\n\r\n%s\r\n" % (n, b".\r\n" * (n * 50)) for n in range(1, 401)]
+
+    def opened(number):
+        if number == 7:
+            raise PermissionError(13, "not this one")
+        files[number] = open(tmp_path / f"{number}.eml", "wb")
+        return files[number]
+
+    files = {}
+    with logged_in(pop3_server(mail)) as client:
+        written = client.retrieve_many_into([*range(1, 401), 999], opened)
+        for number in range(1, 401):
+            if number == 7:
+                with pytest.raises(PermissionError):
+                    next(written)
+            else:
+                assert next(written) == popwire.Written(number, len(mail[number - 1]))
+        with pytest.raises(popwire.Refused):
+            next(written)
+        assert list(written) == [] and client.noop().startswith(b"+OK")
+    # No file was opened for what is not there.
+    assert sorted(files) == [number for number in range(1, 401) if number != 7]
+    for number, file in files.items():
+        file.close()
+        assert (tmp_path / f"{number}.eml").read_bytes() == mail[number - 1]
+
+
 def test_a_file_may_keep_what_it_is_given_or_take_a_part(pop3_server):
     class Keeping:
         def __init__(self):

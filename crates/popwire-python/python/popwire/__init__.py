@@ -10,8 +10,8 @@
 ``popwire.poplib`` stands in for the standard library's ``poplib``; ``popwire.testing`` is a POP3 server to test against.
 """
 
-from popwire._aio import AsyncClient, AsyncMessages
-from popwire._client import Client, Messages
+from popwire._aio import AsyncClient, AsyncMessages, AsyncWrittenMessages
+from popwire._client import Client, Messages, WrittenMessages
 from popwire._errors import (
     AuthenticationFailed,
     Closed,
@@ -28,11 +28,12 @@ from popwire._errors import (
     Unsupported,
 )
 from popwire._native import __version__
-from popwire._values import Farewell, Inventory, Marked, Message, Scan, Stat, TlsInfo, UniqueId
+from popwire._values import Farewell, Inventory, Marked, Message, Scan, Stat, TlsInfo, UniqueId, Written
 
 __all__ = [
     "AsyncClient",
     "AsyncMessages",
+    "AsyncWrittenMessages",
     "AuthenticationFailed",
     "Client",
     "Closed",
@@ -56,5 +57,7 @@ __all__ = [
     "TlsInfo",
     "UniqueId",
     "Unsupported",
+    "Written",
+    "WrittenMessages",
     "__version__",
 ]

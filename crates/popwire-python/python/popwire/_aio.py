@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import (
     IO,
     AsyncIterator,
+    Callable,
     Deque,
     Dict,
     Generator,
@@ -26,7 +27,7 @@ from popwire._batches import Batches
 from popwire._client import inventory
 from popwire._errors import Closed, Error, Misuse, Refused
 from popwire._settings import PathOrPem, login, octets, settings
-from popwire._values import Farewell, Inventory, Marked, Message, Scan, Stat, TlsInfo, UniqueId
+from popwire._values import Farewell, Inventory, Marked, Message, Scan, Stat, TlsInfo, UniqueId, Written
 
 
 class AsyncClient:
@@ -223,6 +224,12 @@ class AsyncClient:
         """:meth:`top` of many messages, as :meth:`retrieve_many`."""
         return AsyncMessages(self, numbers, lines)
 
+    def retrieve_many_into(self, numbers: Iterable[int], open: Callable[[int], IO[bytes]]) -> AsyncWrittenMessages:
+        """As :meth:`popwire.Client.retrieve_many_into`, for ``async for``. ``open`` and ``write`` are called in a thread of
+        popwire's.
+        """
+        return AsyncWrittenMessages(self, numbers, open)
+
     # ---- deletion
 
     async def delete(self, number: int) -> bytes:
@@ -315,3 +322,29 @@ class AsyncMessages:
                 self._batches.stop()
             raise message
         return Message(number, message)
+
+
+class AsyncWrittenMessages:
+    """What :meth:`AsyncClient.retrieve_many_into` gives: an iterator that goes on after a refusal."""
+
+    def __init__(self, client: AsyncClient, numbers: Iterable[int], open: Callable[[int], IO[bytes]]) -> None:
+        self._client = client
+        self._batches = Batches(numbers)
+        self._open = open
+        self._here: Deque[Tuple[int, Union[int, Exception]]] = deque()
+
+    def __aiter__(self) -> AsyncIterator[Written]:
+        return self
+
+    async def __anext__(self) -> Written:
+        if not self._here:
+            wanted = self._batches.next(None)
+            if not wanted:
+                raise StopAsyncIteration
+            self._here.extend(await self._client._session.retrieve_batch_into(wanted, self._open))
+        number, octets = self._here.popleft()
+        if isinstance(octets, Exception):
+            if isinstance(octets, Error) and not isinstance(octets, (Refused, Misuse)):
+                self._batches.stop()
+            raise octets
+        return Written(number, octets)

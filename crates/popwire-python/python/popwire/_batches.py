@@ -23,8 +23,8 @@ class Batches:
         self._waiting: Optional[int] = None
         self._most = FIRST
 
-    def next(self, sizes: Dict[int, Optional[int]]) -> List[int]:
-        """The next batch; empty if there is none."""
+    def next(self, sizes: Optional[Dict[int, Optional[int]]]) -> List[int]:
+        """The next batch; empty if there is none. Without sizes it is bounded by their number alone."""
         batch: List[int] = []
         octets = 0
         while len(batch) < self._most:
@@ -32,8 +32,9 @@ class Batches:
             self._waiting = None
             if number is None:
                 break
-            size = sizes.get(number)
-            octets += UNKNOWN if size is None else size
+            if sizes is not None:
+                size = sizes.get(number)
+                octets += UNKNOWN if size is None else size
             if batch and octets > OCTETS:
                 self._waiting = number
                 break

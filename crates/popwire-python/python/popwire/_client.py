@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import (
     IO,
     Any,
+    Callable,
     Deque,
     Dict,
     Iterable,
@@ -26,7 +27,7 @@ from popwire import _native
 from popwire._batches import Batches
 from popwire._errors import Error, Misuse, Refused
 from popwire._settings import PathOrPem, login, octets, settings
-from popwire._values import Farewell, Inventory, Marked, Message, Scan, Stat, TlsInfo, UniqueId
+from popwire._values import Farewell, Inventory, Marked, Message, Scan, Stat, TlsInfo, UniqueId, Written
 
 _Self = TypeVar("_Self", bound="Client")
 
@@ -223,6 +224,15 @@ class Client:
         """:meth:`top` of many messages, as :meth:`retrieve_many`."""
         return Messages(self, numbers, lines)
 
+    def retrieve_many_into(self, numbers: Iterable[int], open: Callable[[int], IO[bytes]]) -> WrittenMessages:
+        """:meth:`retrieve_many` in bounded memory: each message goes into the file that ``open`` gives for its number. An
+        iterator of :class:`Written`.
+
+        Files are written ahead of the iterator, and are the caller's to close. A file that fails costs its own message: its
+        exception is raised in the place of that.
+        """
+        return WrittenMessages(self, numbers, open)
+
     # ---- deletion
 
     def delete(self, number: int) -> bytes:
@@ -320,6 +330,32 @@ class Messages:
                 self._batches.stop()
             raise message
         return Message(number, message)
+
+
+class WrittenMessages:
+    """What :meth:`Client.retrieve_many_into` gives: an iterator that goes on after a refusal."""
+
+    def __init__(self, client: Client, numbers: Iterable[int], open: Callable[[int], IO[bytes]]) -> None:
+        self._client = client
+        self._batches = Batches(numbers)
+        self._open = open
+        self._here: Deque[Tuple[int, Union[int, Exception]]] = deque()
+
+    def __iter__(self) -> Iterator[Written]:
+        return self
+
+    def __next__(self) -> Written:
+        if not self._here:
+            wanted = self._batches.next(None)
+            if not wanted:
+                raise StopIteration
+            self._here.extend(self._client._session.retrieve_batch_into(wanted, self._open))
+        number, octets = self._here.popleft()
+        if isinstance(octets, Exception):
+            if isinstance(octets, Error) and not isinstance(octets, (Refused, Misuse)):
+                self._batches.stop()
+            raise octets
+        return Written(number, octets)
 
 
 def inventory(stock: Any) -> Inventory:

@@ -43,6 +43,15 @@ class Message(NamedTuple):
     data: bytes
 
 
+class Written(NamedTuple):
+    """A message that was written to a file."""
+
+    #: Its number, for this session only.
+    number: int
+    #: How many octets it has.
+    octets: int
+
+
 class Marked(NamedTuple):
     """The answer to a DELE."""
 

@@ -15,7 +15,7 @@ use super::errors::{ended, exception};
 use super::login::Login;
 use super::runtime;
 use super::settings::Settings;
-use super::sinks::{Collector, File};
+use super::sinks::{Collector, File, opened};
 use super::values::{self, Bytes, Outcome};
 
 #[pyclass(module = "popwire._native", frozen)]
@@ -93,9 +93,8 @@ impl AsyncSession {
         lines: Option<u32>,
         file: Py<PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        with!(py, self, |client| async {
-            message(client, number, lines).await?.copy_to(&mut File(file)).await
-        })
+        let mut file = File(file.getattr(py, "write")?);
+        with!(py, self, |client| async { message(client, number, lines).await?.copy_to(&mut file).await })
     }
 
     /// Messages that are asked for together, all of them to the end. The session's own trouble ends the list.
@@ -118,6 +117,28 @@ impl AsyncSession {
                     Err(error) => Err(error),
                 };
                 batch.push((number, message.into()));
+            }
+            Ok(batch)
+        })
+    }
+
+    /// The same into files: `open` gives the one for a number. For each number its octets, or what went wrong.
+    fn retrieve_batch_into<'py>(
+        &self,
+        py: Python<'py>,
+        numbers: Vec<u32>,
+        open: Py<PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        with!(py, self, |client| async {
+            let mut messages = client.retrieve_many(numbers);
+            let mut batch: Vec<(u32, Outcome<u64>)> = Vec::new();
+            while let Some((number, message)) = messages.next().await {
+                let outcome = match message.map(|message| (message, opened(&open, number))) {
+                    Ok((mut message, Ok(write))) => message.copy_to(&mut File(write)).await.into(),
+                    Ok((_, Err(raised))) => Outcome::Raised(raised),
+                    Err(error) => Outcome::Error(error),
+                };
+                batch.push((number, outcome));
             }
             Ok(batch)
         })

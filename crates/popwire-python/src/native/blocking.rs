@@ -16,7 +16,7 @@ use super::commands::commands;
 use super::errors::{busy, ended, exception, io_exception};
 use super::login::Login;
 use super::settings::Settings;
-use super::sinks::Collector;
+use super::sinks::{Collector, opened};
 use super::transport::Interruptible;
 use super::values::{self, Bytes, Outcome, Parting};
 use crate::room::Room;
@@ -122,6 +122,29 @@ impl Session {
                     number,
                     message.and_then(|mut message| collected(&mut message, self.most)).into(),
                 ));
+            }
+            Ok(batch)
+        })
+    }
+
+    /// The same into files: `open` gives the one for a number. For each number its octets, or what went wrong.
+    fn retrieve_batch_into(
+        &self,
+        py: Python<'_>,
+        numbers: Vec<u32>,
+        open: Py<PyAny>,
+    ) -> PyResult<Vec<(u32, Outcome<u64>)>> {
+        let mut room = Room::new(py)?;
+        self.with(py, |client| {
+            let mut messages = client.retrieve_many(numbers);
+            let mut batch = Vec::new();
+            while let Some((number, message)) = messages.next() {
+                let outcome = match message.map(|message| (message, opened(&open, number))) {
+                    Ok((mut message, Ok(write))) => room.pass_on(|room| message.read(room), &write).into(),
+                    Ok((_, Err(raised))) => Outcome::Raised(raised),
+                    Err(error) => Outcome::Error(error),
+                };
+                batch.push((number, outcome));
             }
             Ok(batch)
         })

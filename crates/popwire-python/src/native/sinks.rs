@@ -55,13 +55,13 @@ impl Write for Collector {
     }
 }
 
-/// A Python file that is open for writing octets.
+/// A Python file, by its `write`.
 pub(super) struct File(pub(super) Py<PyAny>);
 
 impl Write for File {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
         Python::attach(|py| {
-            let written = self.0.call_method1(py, intern!(py, "write"), (PyBytes::new(py, octets),))?;
+            let written = self.0.call1(py, (PyBytes::new(py, octets),))?;
             // Raw files say how many octets they took; others may say what they like.
             Ok(written.extract::<usize>(py).map_or(octets.len(), |written| written.min(octets.len())))
         })
@@ -71,6 +71,11 @@ impl Write for File {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// `write` of the file that `open` gives for a message.
+pub(super) fn opened(open: &Py<PyAny>, number: u32) -> PyResult<Py<PyAny>> {
+    Python::attach(|py| open.call1(py, (number,))?.getattr(py, intern!(py, "write")))
 }
 
 /// Neither waits for anything but the interpreter.

@@ -1,5 +1,7 @@
 //! Answers as plain Python values. `popwire/_values.py` gives them their names.
 
+use std::io;
+
 use popwire::proto::listing::{LastAccessed, OneScan, OneUniqueId};
 use popwire::{Capabilities, Farewell, Inventory, Reply, ScanListing, Stat, TlsInfo, UniqueIds};
 use pyo3::IntoPyObjectExt as _;
@@ -31,6 +33,19 @@ impl<'py> IntoPyObject<'py> for Bytes {
 pub(super) enum Outcome<T> {
     Value(T),
     Error(popwire::Error),
+    Raised(PyErr),
+}
+
+impl<T> From<io::Result<T>> for Outcome<T> {
+    fn from(result: io::Result<T>) -> Self {
+        match result {
+            Ok(value) => Self::Value(value),
+            Err(error) => match error.downcast::<popwire::Error>() {
+                Ok(error) => Self::Error(error),
+                Err(other) => Self::Raised(other.into()),
+            },
+        }
+    }
 }
 
 impl<T> From<popwire::Result<T>> for Outcome<T> {
@@ -51,6 +66,7 @@ where
         match self {
             Self::Value(value) => value.into_bound_py_any(py),
             Self::Error(error) => Ok(errors::exception(py, &error).into_value(py).into_bound(py).into_any()),
+            Self::Raised(raised) => Ok(raised.into_value(py).into_bound(py).into_any()),
         }
     }
 }
