@@ -139,9 +139,12 @@ impl Room {
             let took = write.call1(py, (&part,));
             drop((part, view));
             self.make_ours(py)?;
-            // Raw files say how many octets they took; others may say what they like.
+            // Raw files say how many octets they took; others may say what they like, but that it was none.
             let took = took?.extract::<usize>(py).unwrap_or(octets - written);
-            written = octets.min(written + took.max(1));
+            if took == 0 {
+                return Err(PyOSError::new_err("write() took none of the message's octets"));
+            }
+            written = octets.min(written.saturating_add(took));
         }
         Ok(())
     }

@@ -116,6 +116,24 @@ def test_a_cancelled_task_loses_nothing(pop3_server):
     asyncio.run(session())
 
 
+def test_a_cancelled_wait_for_messages_skips_none(pop3_server):
+    server = pop3_server(MAIL, faults=["RETR#2@10:stall=1s"])
+
+    async def session():
+        async with connect(server) as client:
+            await client.login("alice", "secret")
+            messages = client.retrieve_many([1, 2, 3])
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(messages.__anext__(), 0.3)
+            waiting = asyncio.ensure_future(messages.__anext__())
+            await asyncio.sleep(0)
+            with pytest.raises(RuntimeError, match="another task"):
+                await messages.__anext__()
+            assert [(await waiting).data] + [m.data async for m in messages] == MAIL
+
+    asyncio.run(session())
+
+
 def test_two_sessions_wait_at_the_same_time(pop3_server):
     slow = pop3_server(MAIL, faults=["RETR#1@1000:stall=1s"])
     fast = pop3_server(MAIL)

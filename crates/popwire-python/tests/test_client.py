@@ -135,6 +135,41 @@ def test_a_refusal_costs_one_message(pop3_server, pipelining):
         assert [message.number for message in messages] == [3]
 
 
+def test_a_number_that_is_none_costs_itself_only(pop3_server):
+    with logged_in(pop3_server(MAIL)) as client:
+        messages = client.retrieve_many([1, -1, "2", None, 2, 1 << 32, 3])
+        got = []
+        while True:
+            try:
+                got.append(next(messages).number)
+            except StopIteration:
+                break
+            except (popwire.Misuse, TypeError) as error:
+                got.append(type(error))
+        assert got == [1, popwire.Misuse, TypeError, TypeError, 2, popwire.Misuse, 3]
+        with pytest.raises(popwire.Misuse):
+            client.delete_many([1, -1])
+        assert client.marked == 0
+
+
+def test_a_batch_that_found_the_session_in_use_comes_later(pop3_server):
+    client = logged_in(pop3_server(MAIL))
+    messages = client.retrieve_many([1, 2, 3])
+    told = []
+
+    class Curious(io.RawIOBase):
+        def write(self, octets):
+            with pytest.raises(RuntimeError, match="in use") as error:
+                next(messages)
+            told.append(error.value)
+            return len(octets)
+
+    client.list()
+    assert client.retrieve_into(3, Curious()) == len(MAIL[2]) and told
+    assert [message.data for message in messages] == MAIL
+    assert client.quit().is_committed
+
+
 def test_many_messages_come_in_order_and_an_iterator_may_be_left(pop3_server):
     mail = [b"Subject: %d\r\n\r\n%s\r\n" % (n, b"." * (n % 70)) for n in range(1, 1001)]
     with logged_in(pop3_server(mail)) as client:
@@ -220,6 +255,17 @@ def test_a_file_may_keep_what_it_is_given_or_take_a_part(pop3_server):
             assert client.retrieve_into(1, slow) == len(mail[0]) and slow.taken == mail[0]
 
 
+def test_a_file_that_takes_nothing_is_an_error(pop3_server):
+    class Deaf(io.RawIOBase):
+        def write(self, octets):
+            return 0
+
+    with logged_in(pop3_server(MAIL)) as client:
+        with pytest.raises(OSError, match="took none"):
+            client.retrieve_into(3, Deaf())
+        assert client.retrieve(3) == MAIL[2]
+
+
 def test_a_file_that_calls_back_is_told(pop3_server):
     client = logged_in(pop3_server(MAIL))
 
@@ -302,6 +348,34 @@ def test_other_threads_run_meanwhile_and_may_not_interfere(pop3_server):
     assert client.quit().is_committed
 
 
+def test_another_thread_may_hang_up(pop3_server):
+    server = pop3_server(MAIL, faults=["RETR#1@1000:stall=20s"])
+    client = logged_in(server)
+    threading.Timer(0.3, client.close).start()
+    begin = time.monotonic()
+    with pytest.raises(popwire.Closed, match="close"):
+        client.retrieve(3)
+    assert time.monotonic() - begin < 3
+    for use in (client.noop, client.quit, lambda: client.marked):
+        with pytest.raises(popwire.Closed):
+            use()
+    client.close()
+    assert "QUIT" not in server.commands()[-1]
+
+
+def test_a_file_may_hang_up(pop3_server):
+    mail = [b"Subject: large\r\n\r\n" + b"x" * 70 * 100_000 + b"\r\n"]
+    with logged_in(pop3_server(mail)) as client:
+
+        class Impatient(io.RawIOBase):
+            def write(self, octets):
+                client.close()
+                return len(octets)
+
+        with pytest.raises(popwire.Closed):
+            client.retrieve_into(1, Impatient())
+
+
 @pytest.mark.parametrize(
     "options, error",
     [
@@ -314,11 +388,16 @@ def test_other_threads_run_meanwhile_and_may_not_interfere(pop3_server):
         ({"ca": b"no certificate"}, ValueError),
         ({"ca": "/nonexistent"}, OSError),
         ({"pins": ["sha256//short"]}, ValueError),
+        ({"port": 70000}, ValueError),
+        ({"port": 0}, ValueError),
+        ({"host": ""}, ValueError),
+        ({"window": (0, 1)}, ValueError),
+        ({"limits": {"discard": -1}}, ValueError),
     ],
 )
 def test_wrong_options_are_told_at_once(options, error):
     with pytest.raises(error):
-        popwire.Client("localhost", 1, **options)
+        popwire.Client(**{"host": "localhost", "port": 1, **options})
 
 
 def test_nobody_listens(pop3_server):
@@ -327,6 +406,23 @@ def test_nobody_listens(pop3_server):
     with pytest.raises(popwire.NetworkError) as failed:
         connect(server)
     assert isinstance(failed.value, OSError) and failed.value.is_retryable
+
+
+def test_stock_is_equal_to_the_same_stock(pop3_server):
+    with logged_in(pop3_server(MAIL)) as client:
+        before = client.inventory()
+        assert before == client.inventory() and before != (3, 4)
+        client.delete(1)
+        assert before != client.inventory()
+
+
+def test_what_is_no_text_is_told_without_its_value(pop3_server):
+    with connect(pop3_server(MAIL)) as client:
+        with pytest.raises(TypeError, match="not int") as told:
+            client.login("alice", 31337)
+        assert "31337" not in str(told.value)
+        with pytest.raises(TypeError, match="list of names"):
+            client.login("alice", "secret", methods="PLAIN")
 
 
 def test_no_secret_in_any_repr():

@@ -23,7 +23,7 @@ from typing import (
 )
 
 from popwire import _native
-from popwire._batches import Batches
+from popwire._batches import Batches, message_number
 from popwire._client import inventory
 from popwire._errors import Closed, Error, Misuse, Refused
 from popwire._settings import PathOrPem, login, octets, settings
@@ -238,7 +238,7 @@ class AsyncClient:
 
     async def delete_many(self, numbers: Iterable[int]) -> List[Marked]:
         """Marks messages in one flight where the server allows it, and tells for each whether it is marked."""
-        batch = await self._session.delete_batch(list(numbers))
+        batch = await self._session.delete_batch([message_number(number) for number in numbers])
         return [Marked(number, error if isinstance(error, Error) else None) for number, error in batch]
 
     async def reset(self) -> bytes:
@@ -306,16 +306,14 @@ class AsyncMessages:
         self._batches = Batches(numbers)
         self._lines = lines
         self._here: Deque[Tuple[int, Union[bytes, Exception]]] = deque()
+        self._is_waiting = False
 
     def __aiter__(self) -> AsyncIterator[Message]:
         return self
 
     async def __anext__(self) -> Message:
         if not self._here:
-            wanted = self._batches.next(await self._client._known_sizes())
-            if not wanted:
-                raise StopAsyncIteration
-            self._here.extend(await self._client._session.retrieve_batch(wanted, self._lines))
+            await self._come()
         number, message = self._here.popleft()
         if isinstance(message, Exception):
             if not isinstance(message, (Refused, Misuse)):
@@ -323,6 +321,18 @@ class AsyncMessages:
             raise message
         return Message(number, message)
 
+    async def _come(self) -> None:
+        if self._is_waiting:
+            raise RuntimeError("another task waits for the next of these messages")
+        self._is_waiting = True
+        try:
+            wanted = self._batches.next(await self._client._known_sizes())
+            if not wanted:
+                raise StopAsyncIteration
+            self._here.extend(await self._client._session.retrieve_batch(wanted, self._lines))
+            self._batches.done()
+        finally:
+            self._is_waiting = False
 
 class AsyncWrittenMessages:
     """What :meth:`AsyncClient.retrieve_many_into` gives: an iterator that goes on after a refusal."""
@@ -332,19 +342,30 @@ class AsyncWrittenMessages:
         self._batches = Batches(numbers)
         self._open = open
         self._here: Deque[Tuple[int, Union[int, Exception]]] = deque()
+        self._is_waiting = False
 
     def __aiter__(self) -> AsyncIterator[Written]:
         return self
 
     async def __anext__(self) -> Written:
         if not self._here:
-            wanted = self._batches.next(None)
-            if not wanted:
-                raise StopAsyncIteration
-            self._here.extend(await self._client._session.retrieve_batch_into(wanted, self._open))
+            await self._come()
         number, octets = self._here.popleft()
         if isinstance(octets, Exception):
             if isinstance(octets, Error) and not isinstance(octets, (Refused, Misuse)):
                 self._batches.stop()
             raise octets
         return Written(number, octets)
+
+    async def _come(self) -> None:
+        if self._is_waiting:
+            raise RuntimeError("another task waits for the next of these messages")
+        self._is_waiting = True
+        try:
+            wanted = self._batches.next(None)
+            if not wanted:
+                raise StopAsyncIteration
+            self._here.extend(await self._client._session.retrieve_batch_into(wanted, self._open))
+            self._batches.done()
+        finally:
+            self._is_waiting = False

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, Iterator, List, Optional
+import operator
+from typing import Any, Dict, Iterable, Iterator, List, Optional
+
+from popwire._errors import Misuse
 
 #: Messages of a batch; with more, a round trip of 50 ms makes no difference any more.
 MOST = 256
@@ -12,6 +15,16 @@ FIRST = 16
 OCTETS = 16 << 20
 #: What a message counts for of which LIST tells no size.
 UNKNOWN = OCTETS // FIRST
+#: The largest number that a message can have.
+LARGEST = (1 << 32) - 1
+
+
+def message_number(number: Any) -> int:
+    """This number, if a message can have it; that there is no message 0 the session says."""
+    index = operator.index(number)
+    if not 0 <= index <= LARGEST:
+        raise Misuse(f"{index} is no message number; nothing was sent")
+    return index
 
 
 class Batches:
@@ -19,29 +32,49 @@ class Batches:
 
     def __init__(self, numbers: Iterable[int]) -> None:
         self._numbers: Iterator[int] = iter(numbers)
-        # A number that has found no room.
-        self._waiting: Optional[int] = None
+        # Those that are asked for, until they have come.
+        self._batch: List[int] = []
+        # A number that has found no room, or is none: those before it come first.
+        self._waiting: List[Any] = []
         self._most = FIRST
 
     def next(self, sizes: Optional[Dict[int, Optional[int]]]) -> List[int]:
-        """The next batch; empty if there is none. Without sizes it is bounded by their number alone."""
-        batch: List[int] = []
+        """The next batch; empty if there is none. Without sizes it is bounded by the number of messages alone. Until it is
+        :meth:`done` it is the same one again: a wait that is cancelled, or a session that another thread has, costs no message.
+
+        For a number that no message can have this raises, once, in its turn.
+        """
+        if not self._batch:
+            self._fill(sizes)
+        return self._batch
+
+    def _fill(self, sizes: Optional[Dict[int, Optional[int]]]) -> None:
         octets = 0
-        while len(batch) < self._most:
-            number = next(self._numbers, None) if self._waiting is None else self._waiting
-            self._waiting = None
-            if number is None:
+        while len(self._batch) < self._most:
+            try:
+                given = self._waiting.pop() if self._waiting else next(self._numbers)
+            except StopIteration:
+                break
+            try:
+                number = message_number(given)
+            except (TypeError, Misuse):
+                if not self._batch:
+                    raise
+                self._waiting.append(given)
                 break
             if sizes is not None:
                 size = sizes.get(number)
                 octets += UNKNOWN if size is None else size
-            if batch and octets > OCTETS:
-                self._waiting = number
+            if self._batch and octets > OCTETS:
+                self._waiting.append(number)
                 break
-            batch.append(number)
+            self._batch.append(number)
+
+    def done(self) -> None:
+        """The batch has come."""
+        self._batch = []
         self._most = min(MOST, self._most * 4)
-        return batch
 
     def stop(self) -> None:
         """There is no use in more."""
-        self._numbers, self._waiting = iter(()), None
+        self._numbers, self._waiting, self._batch = iter(()), [], []

@@ -24,7 +24,7 @@ from typing import (
 )
 
 from popwire import _native
-from popwire._batches import Batches
+from popwire._batches import Batches, message_number
 from popwire._errors import Error, Misuse, Refused
 from popwire._settings import PathOrPem, login, octets, settings
 from popwire._values import Farewell, Inventory, Marked, Message, Scan, Stat, TlsInfo, UniqueId, Written
@@ -47,7 +47,7 @@ class Client:
     ``message_octets`` and ``message_in_memory``. ``pipelining`` is ``"announced"``, ``"always"`` or ``"never"``; ``window``
     bounds commands and octets that are under way.
 
-    One thread at a time may use it; another is told so by ``RuntimeError``.
+    One thread at a time may use it; another is told so by ``RuntimeError``. Only :meth:`close` is for all.
     """
 
     def __init__(
@@ -214,7 +214,8 @@ class Client:
     def retrieve_many(self, numbers: Iterable[int]) -> Messages:
         """Messages that are asked for ahead, where the server allows it: an iterator of :class:`Message`.
 
-        A message that the server refuses raises :class:`Refused` for itself only: ``next`` goes on with the one after it.
+        A message that the server refuses raises :class:`Refused` for itself only: ``next`` goes on with the one after it. So
+        it does after a number that no message can have, and when the session was in use.
         Some are in memory at a time: at most 256, of about 16 MiB together. Other commands may be used in between, and an
         iterator may be left at any time.
         """
@@ -241,7 +242,7 @@ class Client:
 
     def delete_many(self, numbers: Iterable[int]) -> List[Marked]:
         """Marks messages in one flight where the server allows it, and tells for each whether it is marked."""
-        return [Marked(n, e if isinstance(e, Error) else None) for n, e in self._session.delete_batch(list(numbers))]
+        return [Marked(n, e if isinstance(e, Error) else None) for n, e in self._session.delete_batch([message_number(n) for n in numbers])]
 
     def reset(self) -> bytes:
         """Takes all marks back."""
@@ -270,7 +271,9 @@ class Client:
         return Farewell(*self._session.quit())
 
     def close(self) -> None:
-        """Hangs up without QUIT, which deletes nothing. It may be called at any time."""
+        """Hangs up without QUIT, which deletes nothing. It may be called at any time, and by any thread: a call that is under
+        way raises :class:`Closed`.
+        """
         self._session.close()
 
     @property
@@ -324,6 +327,7 @@ class Messages:
             if not wanted:
                 raise StopIteration
             self._here.extend(self._client._session.retrieve_batch(wanted, self._lines))
+            self._batches.done()
         number, message = self._here.popleft()
         if isinstance(message, Exception):
             if not isinstance(message, (Refused, Misuse)):
@@ -350,6 +354,7 @@ class WrittenMessages:
             if not wanted:
                 raise StopIteration
             self._here.extend(self._client._session.retrieve_batch_into(wanted, self._open))
+            self._batches.done()
         number, octets = self._here.popleft()
         if isinstance(octets, Exception):
             if isinstance(octets, Error) and not isinstance(octets, (Refused, Misuse)):

@@ -35,6 +35,15 @@ def settings(
     capa: bool,
     without_capabilities: Iterable[str],
 ) -> _native.Settings:
+    if not host:
+        raise ValueError("there is no host")
+    if port is not None and not 0 < port < 1 << 16:
+        raise ValueError(f"port {port}: it is from 1 to 65535")
+    if window[0] < 1 or window[1] < 0:
+        raise ValueError("window is (commands, octets): one command at least, and no negative number of octets")
+    for name, limit in (limits or {}).items():
+        if limit < 0:
+            raise ValueError(f"limit {name}: it is negative")
     client = None if client_certificate is None else (pem(client_certificate[0]), pem(client_certificate[1]))
     return _native.Settings(
         host,
@@ -56,7 +65,12 @@ def settings(
 
 
 def octets(value: Union[str, bytes]) -> bytes:
-    return value if isinstance(value, bytes) else value.encode()
+    if isinstance(value, str):
+        return value.encode()
+    if not isinstance(value, bytes):
+        # Not what it is: it may be a secret.
+        raise TypeError(f"str or bytes, not {type(value).__name__}")
+    return value
 
 
 def login(
@@ -67,6 +81,8 @@ def login(
     acting_as: Union[str, bytes],
     attempts: Optional[int],
 ) -> _native.Login:
+    if isinstance(methods, str):
+        raise TypeError("methods is a list of names, not one name")
     if password is not None and token is not None:
         raise TypeError("a password or a token, not both")
     if token is not None:

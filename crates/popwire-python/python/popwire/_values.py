@@ -128,6 +128,13 @@ class Inventory:
         """The number of every message."""
         return [scan.number for scan in self.scans]
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Inventory):
+            return NotImplemented
+        return (self._stat, self._scans, self._unique_ids) == (other._stat, other._scans, other._unique_ids)
+
+    __hash__ = None  # type: ignore[assignment]
+
     def __repr__(self) -> str:
         return f"Inventory(stat={self._stat!r}, {len(self._scans) if isinstance(self._scans, list) else 0} scans)"
 

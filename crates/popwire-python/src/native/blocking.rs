@@ -1,10 +1,12 @@
 //! The blocking session.
 //!
 //! The interpreter is let go for the whole of each call, and taken again only to put a message into a Python file. Who
-//! calls while another call is under way is told so: to wait could be for ever, if it is that file which calls.
+//! calls while another call is under way is told so: to wait could be for ever, if it is that file which calls. Only to hang
+//! up is always possible: then the other call ends.
 
 use std::io::Read as _;
-use std::sync::{Mutex, MutexGuard, TryLockError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::time::Duration;
 
 use popwire::blocking::{Client, Message, connect_tcp};
@@ -27,6 +29,8 @@ type Batch = Vec<(u32, Outcome<Py<PyBytes>>)>;
 #[pyclass(module = "popwire._native", frozen)]
 pub(super) struct Session {
     client: Mutex<Option<Client>>,
+    /// That `close` was called while another call was under way.
+    hung_up: Arc<AtomicBool>,
     /// Octets of a message that is kept in memory.
     most: usize,
 }
@@ -40,13 +44,27 @@ impl Session {
         }
     }
 
+    /// Drops the client, if somebody has hung up and could not do so himself. Whoever comes last finds it free: the one who
+    /// hung up says so before he looks, and the other looks after he has let go.
+    fn sweep(&self) {
+        if self.hung_up.load(Ordering::SeqCst)
+            && let Ok(mut client) = self.lock()
+        {
+            drop(client.take());
+        }
+    }
+
     /// Works with the client while other threads may run.
     fn with<T: Send>(
         &self,
         py: Python<'_>,
         work: impl FnOnce(&mut Client) -> popwire::Result<T> + Send,
     ) -> PyResult<T> {
-        let done = py.detach(|| Ok::<_, PyErr>(self.lock()?.as_mut().map(work)))?;
+        let done = py.detach(|| {
+            let done = self.lock()?.as_mut().map(work);
+            self.sweep();
+            Ok::<_, PyErr>(done)
+        })?;
         done.ok_or_else(|| ended(py))?.map_err(|error| exception(py, &error))
     }
 }
@@ -74,9 +92,10 @@ impl Session {
         let connector = &settings.connector;
         let raised = |error: popwire::Error| exception(py, &error);
         let stream = py.detach(|| connect_tcp(connector)).map_err(raised)?;
-        let stream = Interruptible::new(stream)?;
+        let hung_up = Arc::new(AtomicBool::new(false));
+        let stream = Interruptible::new(stream, Arc::clone(&hung_up))?;
         let client = py.detach(|| Client::over(stream, connector)).map_err(raised)?;
-        Ok(Self { client: Mutex::new(Some(client)), most: settings.most })
+        Ok(Self { client: Mutex::new(Some(client)), hung_up, most: settings.most })
     }
 
     fn login(&self, py: Python<'_>, login: &Login) -> PyResult<Bytes> {
@@ -163,16 +182,21 @@ impl Session {
         Ok(values::farewell(py.detach(|| client.quit())))
     }
 
-    /// Hangs up.
-    fn close(&self, py: Python<'_>) -> PyResult<()> {
-        let client = self.lock()?.take();
-        py.detach(|| drop(client));
-        Ok(())
+    /// Hangs up. A call that is under way ends, at its next look at the connection.
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| {
+            if let Ok(mut client) = self.lock() {
+                drop(client.take());
+            } else {
+                self.hung_up.store(true, Ordering::SeqCst);
+                self.sweep();
+            }
+        });
     }
 
     #[getter]
     fn is_closed(&self) -> PyResult<bool> {
-        Ok(self.lock()?.is_none())
+        Ok(self.hung_up.load(Ordering::SeqCst) || self.lock()?.is_none())
     }
 
     #[getter]

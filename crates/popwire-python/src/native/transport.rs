@@ -2,31 +2,40 @@
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use popwire::blocking::Transport;
 use pyo3::prelude::*;
 
-/// How long a signal may have to wait.
+use super::errors::ended;
+
+/// How long a signal, or who hangs up, may have to wait.
 const SLICE: Duration = Duration::from_millis(200);
 
 #[derive(Debug)]
 pub(super) struct Interruptible {
     stream: TcpStream,
     timeout: Duration,
+    hung_up: Arc<AtomicBool>,
 }
 
 impl Interruptible {
-    pub(super) fn new(stream: TcpStream) -> io::Result<Self> {
+    /// Once `hung_up` is set, nothing is read or written any more.
+    pub(super) fn new(stream: TcpStream, hung_up: Arc<AtomicBool>) -> io::Result<Self> {
         stream.set_read_timeout(Some(SLICE))?;
         stream.set_write_timeout(Some(SLICE))?;
-        Ok(Self { stream, timeout: SLICE })
+        Ok(Self { stream, timeout: SLICE, hung_up })
     }
 
     /// Tries until the timeout, and looks for signals between.
     fn wait<T>(&mut self, mut attempt: impl FnMut(&mut TcpStream) -> io::Result<T>) -> io::Result<T> {
         let begin = Instant::now();
         loop {
+            if self.hung_up.load(Ordering::SeqCst) {
+                return Err(io::Error::other(Python::attach(ended)));
+            }
             match attempt(&mut self.stream) {
                 Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
                     Python::attach(|py| py.check_signals()).map_err(io::Error::other)?;
