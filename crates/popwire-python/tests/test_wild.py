@@ -2,7 +2,6 @@
 
 import base64
 import contextlib
-import copy
 import pickle
 import select
 import socket
@@ -51,14 +50,49 @@ class DeadlinePOP3(Deadline, poplib.POP3):
     pass
 
 
-def test_a_mixin_that_looks_at_each_line(server):
-    client = logged_in(DeadlinePOP3(server.host, server.port, timeout=5))
+class DeadlinePOP3_SSL(Deadline, poplib.POP3_SSL):
+    pass
+
+
+@pytest.mark.parametrize("kind", [DeadlinePOP3, DeadlinePOP3_SSL])
+def test_a_mixin_that_looks_at_each_line(server, kind):
+    port = server.port if kind is DeadlinePOP3 else server.tls_port
+    client = logged_in(kind(server.host, port, timeout=5))
     before = client.lines
     assert len(client.retr(1)[1]) == 5 and client.lines == before + 7
     client.until = 0
     with pytest.raises(TimeoutError, match="too long"):
         client.retr(1)
     client.close()
+
+
+def test_a_deadline_for_an_answer_that_drips(pop3_server):
+    """Each line comes in time, all of them together do not."""
+    server = pop3_server(MAIL, faults=["RETR#1@0:drip=5/40ms"])
+    client = logged_in(DeadlinePOP3(server.host, server.port, timeout=5))
+    client.until = time.monotonic() + 0.1
+    with pytest.raises(TimeoutError, match="too long"):
+        client.retr(1)
+    client.close()
+
+
+def test_lines_of_any_length_by_a_getline_of_ones_own(server):
+    """The limit stands in `_getline`; a mixin that never asks it has none."""
+
+    class AnyLength:
+        def _getline(self):
+            line = self.file.readline()
+            if not line:
+                raise poplib.error_proto("-ERR EOF")
+            return line.rstrip(b"\r\n"), len(line)
+
+    class Long(AnyLength, poplib.POP3):
+        pass
+
+    client = logged_in(Long(server.host, server.port, timeout=5))
+    assert client.retr(2)[1] == [b"Subject: two", b"", b"x" * 5000] and client.retr(2)[2] == len(MAIL[1])
+    assert client.retr_bytes(2) == MAIL[1]
+    client.quit()
 
 
 @pytest.mark.parametrize("tls", [False, True])
@@ -181,6 +215,18 @@ def test_the_line_end_from_the_sum_of_octets(server):
     client.quit()
 
 
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_lines_are_joined(server, end):
+    """Most programs': the message from its lines, with a line end that they choose."""
+    client = logged_in(poplib.POP3(server.host, server.port, timeout=5))
+    lines = client.retr(1)[1]
+    assert type(lines) is list and {type(line) for line in lines} == {bytes}
+    whole = MAIL[0].replace(b"\r\n", end)
+    assert end.join(lines) + end == end.join(lines + [b""]) == whole
+    assert "\n".join(line.decode("utf-8") for line in lines).startswith("Subject: one\n\nOne.")
+    client.quit()
+
+
 def test_a_limit_that_is_assigned(server, monkeypatch):
     client = logged_in(poplib.POP3(server.host, server.port, timeout=5))
     with pytest.raises(poplib.error_proto, match="line too long"):
@@ -202,6 +248,35 @@ def test_a_socket_of_the_subclass_and_another_name(server):
     logged_in(client)
     assert client.sock.getpeercert() and client.sock.cipher() and client.retr_bytes(1) == MAIL[0]
     client.quit()
+
+
+def test_a_tls_socket_of_the_subclass(server):
+    """A proxy's way: the base connects, the subclass says which name the certificate has to have."""
+
+    class Named(poplib.POP3_SSL):
+        def _create_socket(self, timeout):
+            sock = socket.create_connection((server.host, server.tls_port), timeout)
+            return self.context.wrap_socket(sock, server_hostname="localhost")
+
+    context = ssl.create_default_context(cadata=server.ca_pem.decode())
+    client = logged_in(Named("pop.example.org", context=context, timeout=5))
+    assert client.sock.server_hostname == "localhost" and client.retr_bytes(2) == MAIL[1]
+    client.quit()
+
+
+def test_stls_that_borrows_another_name(server):
+    class Borrowing(poplib.POP3):
+        def stls(self, context=None):
+            self.host, before = "localhost", self.host
+            try:
+                return super().stls(context)
+            finally:
+                self.host = before
+
+    client = Borrowing(server.host, server.port, timeout=5)
+    client.stls(ssl.create_default_context(cadata=server.ca_pem.decode()))
+    assert client.sock.server_hostname == "localhost" and client.host == server.host
+    logged_in(client).quit()
 
 
 def test_a_name_that_is_not_in_the_certificate(server):
@@ -271,6 +346,11 @@ def test_mocks():
         client = poplib.POP3.__new__(poplib.POP3)
         client._debugging = 0
         assert client._getresp() == b"+OK"
+    spec = unittest.mock.create_autospec(poplib.POP3)
+    spec("pop.example.org", timeout=3).top(1, 0)
+    spec.return_value.top.assert_called_once_with(1, 0)
+    with pytest.raises(AttributeError):
+        spec.return_value.fetch
 
 
 def test_a_method_that_is_replaced_on_the_class(server, monkeypatch):
@@ -295,17 +375,22 @@ def test_what_the_socket_is_used_for(server):
     assert select.select([], [client.sock], [], 1)[1] == [client.sock]
     # Commands of one's own, and a stream of one's own to read the answer.
     client.sock.sendall(b"NOOP\r\n")
-    assert client.sock.makefile("rb").readline().startswith(b"+OK")
+    assert select.select([client.sock], [], [], 5)[0] == [client.sock]
+    with client.sock.makefile("rb") as answers:
+        assert answers.readline().startswith(b"+OK")
     assert client.retr_bytes(1) == MAIL[0]
+    # What was asked for is all that was read.
+    assert select.select([client.sock], [], [], 0)[0] == []
     client.quit()
 
 
 def test_objects_are_ordinary(server):
     client = poplib.POP3(server.host, server.port, timeout=5)
     assert weakref.ref(client)() is client and isinstance(client, poplib.POP3)
-    for attempt in (pickle.dumps, copy.copy):
-        with contextlib.suppress(TypeError):
-            attempt(client)
+    client.note = "anything"
+    assert client.__dict__["note"] == "anything" and {client: 1}[client] == 1
+    with pytest.raises(TypeError):
+        pickle.dumps(client)
     client.quit()
 
 
@@ -316,6 +401,17 @@ def test_errors_as_programs_look_at_them(pop3_server):
     with pytest.raises((poplib.error_proto, poplib.socket.error)) as refused:
         client.pass_("secret")
     assert refused.value.args[0].decode().startswith("-ERR") and "-ERR [SYS/TEMP]" in str(refused.value)
+    client.close()
+
+
+def test_a_quit_that_nobody_hears(pop3_server):
+    """Odoo's way: the connection may be gone when QUIT is said, and that is an OSError or an error_proto."""
+    server = pop3_server(MAIL)
+    client = logged_in(poplib.POP3(server.host, server.port, timeout=5))
+    server.stop()
+    with pytest.raises((OSError, poplib.error_proto)):
+        client.quit()
+    assert client.sock is None
     client.close()
 
 
@@ -345,3 +441,14 @@ def test_stls_that_fails_and_a_caller_who_goes_on(server):
     with pytest.raises((AttributeError, OSError)):
         client.user("alice")
     assert not any("alice" in line for session in server.commands() for line in session)
+
+
+def test_stls_that_is_not_offered_and_a_caller_who_goes_on(pop3_server):
+    """The same where nothing has begun: the session goes on, in the clear, as it does with poplib."""
+    server = pop3_server(MAIL, scripts=[("CAPA", b"+OK\r\nUIDL\r\n.\r\n")])
+    client = poplib.POP3(server.host, server.port, timeout=5)
+    with pytest.raises(poplib.error_proto, match="STLS not supported"):
+        client.stls()
+    assert logged_in(client).stat()[0] == 2
+    client.quit()
+    assert "STLS" not in server.commands()[0]
