@@ -452,3 +452,24 @@ def test_stls_that_is_not_offered_and_a_caller_who_goes_on(pop3_server):
     assert logged_in(client).stat()[0] == 2
     client.quit()
     assert "STLS" not in server.commands()[0]
+
+
+def test_a_context_that_refuses_leaves_no_socket(server):
+    class Refusing:
+        def wrap_socket(self, sock, server_hostname):
+            self.sock = sock
+            raise PermissionError("not this server")
+
+    context = Refusing()
+    with pytest.raises(PermissionError):
+        poplib.POP3_SSL(server.host, server.tls_port, context=context, timeout=5)
+    assert context.sock.fileno() == -1
+
+
+def test_a_line_without_end_has_a_bound(pop3_server, monkeypatch):
+    monkeypatch.setattr(poplib, "_MAXANSWER", 100_000)
+    server = pop3_server(MAIL, scripts=[("NOOP", b"+OK " + b"x" * 500_000 + b"\r\n")])
+    client = logged_in(poplib.POP3(server.host, server.port, timeout=5))
+    with pytest.raises(poplib.error_proto, match="line too long"):
+        client.noop()
+    assert client.sock is None

@@ -91,6 +91,7 @@ ALL = [
             "a line of 2049 octets": {2: OK},
             "a stuffed line of 2049 octets": {2: OK},
             "a very long line": {2: OK},
+            "a long line, a bare LF and a dot": {2: OK},
             "a short line where it is too long": {2: OK},
             "a refusal that is too long": {2: OK},
             "a status line too long before a message": {2: OK},
@@ -156,6 +157,7 @@ ALL = [
         "it was never what was meant",
         {
             "octets as arguments": {"received": b"USER x\r\nLIST 1\r\nDELE 2\r\n"},
+            "octets as an argument, in another encoding": {"received": b"USER \xe9\r\n"},
             "top with odd arguments": {"received": b"TOP 1 x\r\nTOP 1 None\r\n"},
             "apop with a password of octets": {1: OK, "received": b"APOP mrose c4c9334bac560ecc979e58001b3e22fb\r\n"},
         },

@@ -81,6 +81,7 @@ COMMANDS = [
     Script("names that are not ASCII", [OK, OK], [("user", "j\xfcrgen"), ("pass_", "\u5bc6\u7801")]),
     Script("a lone surrogate", [OK], [("user", "\udc80"), "noop"]),
     Script("octets as arguments", [OK, OK, OK], [("user", b"x"), ("list", b"1"), ("dele", b"2")]),
+    Script("octets as an argument, in another encoding", [OK], [("user", b"\xe9")], subclass={"encoding": "latin-1"}),
     Script("true as a number", [OK], [("list", True)]),
     Script("nothing as a number", [OK], [("list", "")]),
     Script("zero as a number", [OK, OK], [("list", 0), ("uidl", 0)]),
@@ -178,6 +179,8 @@ LINES = [
     Script("three messages", [BODY + b"a\r\n.\r\n", BODY + b"b\r\n.\r\n", b"-ERR gone\r\n"], [("retr", 1), ("retr", 2), ("retr", 3)]),
 ]
 
+LONG_LINE_AND_DOT = b"a\r\n" + b"x" * 3000 + b"\n.\r\nb\r\n.\r\n"
+
 LENGTHS = [
     retr("a line of 2048 octets", b"x" * 2046 + b"\r\n.\r\n"),
     retr("a line of 2049 octets", b"x" * 2047 + b"\r\nb\r\n.\r\n"),
@@ -185,6 +188,8 @@ LENGTHS = [
     retr("a stuffed line of 2049 octets", b".." + b"x" * 2045 + b"\r\n.\r\n"),
     retr("a very long line", b"a\r\n" + b"x" * 300_000 + b"\r\nb\r\n.\r\n"),
     retr("a long line where longer ones are allowed", b"x" * 5000 + b"\r\n.\r\n", maxline=65536),
+    Script("a long answer where longer ones are allowed", [b"+OK " + b"x" * 5000 + b"\r\n", OK], ["noop", "noop"], maxline=65536),
+    retr("a long line, a bare LF and a dot", LONG_LINE_AND_DOT),
     retr("a short line where it is too long", b"x" * 101 + b"\r\n.\r\n", maxline=100),
     Script("a limit that changes", [BODY + b"x" * 3000 + b"\r\n.\r\n"], [lambda c: _longer(c, 5000), ("retr", 1)]),
     Script("a status line of 2048 octets", [b"+OK " + b"x" * 2042 + b"\r\n"], ["noop"]),
