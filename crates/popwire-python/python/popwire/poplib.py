@@ -167,7 +167,7 @@ class POP3:
         if line.endswith(CRLF):
             return line[:-2], len(line)
         if line.startswith(CR):
-            return line[1:-1], len(line)
+            return _BehindCR(line[1:-1]), len(line)
         return line[:-1], len(line)
 
     def _skip_line(self, begin):
@@ -175,13 +175,17 @@ class POP3:
         error = error_proto("line too long")
         # Whether an answer of many lines follows is told by the first octet of its first.
         error.begins_with = begin[:1]
-        octets = len(begin)
-        while begin and not begin.endswith(LF):
-            begin = self.file.readline(65536)
-            octets += len(begin)
+        octets, tail = len(begin), begin[-2:]
+        while not tail.endswith(LF):
+            more = self.file.readline(65536)
+            if not more:
+                break
+            octets += len(more)
+            tail = (tail + more)[-2:]
             if octets > _MAXANSWER:
                 self.close()
                 break
+        error.end = CRLF if tail == CRLF else LF
         raise error
 
     def _getresp(self):
@@ -217,8 +221,12 @@ class POP3:
         return lines, octets
 
     def _walk(self):
-        """Each line of an answer by :meth:`_getline`, with how many octets it is with its end, and that end."""
-        first, crlf, too_long = True, False, None
+        """Each line of an answer by :meth:`_getline`: the line, how many octets it is with its end, and those octets.
+
+        The end and the dots are told as the reader of large pieces tells them: the first line shows how lines end. Where
+        that is CRLF, a line begins behind CRLF only, and what a dot behind a bare LF is, is the sender's.
+        """
+        style, at_start, too_long = None, True, None
         while True:
             try:
                 line, octets = self._getline()
@@ -227,19 +235,19 @@ class POP3:
                     raise
                 # To the answer's end, so that the session stays in step.
                 too_long = error
+                style = style or error.end
+                at_start = style == LF or error.end == CRLF
                 continue
-            end = CRLF if octets - len(line) == 2 else LF
-            if first:
-                crlf, first = end == CRLF, False
-            elif line == b"." and crlf and octets == 2:
-                # Among lines that end in CRLF, a dot before a bare LF is the sender's.
-                yield line, octets, end
-                continue
-            if line == b".":
-                break
-            if line.startswith(b".."):
-                line, octets = line[1:], octets - 1
-            yield line, octets, end
+            before = CR if isinstance(line, _BehindCR) else b""
+            end = LF if before or octets - len(line) != 2 else CRLF
+            style = style or end
+            if at_start and not before:
+                if line == b"." and (style == LF or end == CRLF):
+                    break
+                if line.startswith(b".."):
+                    line, octets = line[1:], octets - 1
+            at_start = style == LF or end == CRLF
+            yield bytes(line), octets, before + line + end
         if too_long is not None:
             raise too_long
 
@@ -486,7 +494,7 @@ class POP3:
         resp = self._getresp()
         reader = self._reader()
         if reader is None:
-            return b"".join(part for line, _, end in self._walk() for part in (line, end))
+            return b"".join(wire for _, _, wire in self._walk())
         message = self._ask(reader.message, resp)
         self._put_back(reader)
         return message
@@ -500,7 +508,7 @@ class POP3:
         self._getresp()
         reader = self._reader()
         if reader is None:
-            chunks = (line + end for line, _, end in self._walk())
+            chunks = (wire for _, _, wire in self._walk())
         else:
             chunks = iter(functools.partial(self._ask, reader.chunk), None)
         octets, failed = 0, None
@@ -540,6 +548,10 @@ _INNER = {name: getattr(POP3, name) for name in ("_putline", "_putcmd", "_getlin
 _GETLINE = POP3._getline
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _STARS = "********"
+
+
+class _BehindCR(bytes):
+    """A line that began with CR and ended in a bare LF: of servers that swap the two, or of a sender who plays tricks."""
 
 
 class _Ahead(io.RawIOBase):
@@ -595,7 +607,9 @@ if HAVE_SSL:
                     if context is not None and value is not None:
                         raise ValueError(f"context and {name} arguments are mutually exclusive")
                 if keyfile is not None or certfile is not None:
-                    warnings.warn("keyfile and certfile are deprecated, use context instead", DeprecationWarning, 2)
+                    warnings.warn("keyfile and certfile are deprecated, use a custom context instead", DeprecationWarning, 2)
+                    if keyfile and not certfile:
+                        raise ValueError("certfile must be specified")
                     context = _default_context()
                     context.load_cert_chain(certfile, keyfile)
                 self.keyfile = keyfile
@@ -614,9 +628,17 @@ if HAVE_SSL:
                 sock.close()
                 raise
 
-        def stls(self, context=None):
-            """Is never possible: TLS is there already."""
-            raise error_proto("-ERR TLS session already established")
+        if sys.version_info >= (3, 12):
+
+            def stls(self, context=None):
+                """Is never possible: TLS is there already."""
+                raise error_proto("-ERR TLS session already established")
+
+        else:
+
+            def stls(self, keyfile=None, certfile=None, context=None):
+                """Is never possible: TLS is there already."""
+                raise error_proto("-ERR TLS session already established")
 
     __all__.append("POP3_SSL")
 

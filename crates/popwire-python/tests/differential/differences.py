@@ -45,13 +45,36 @@ def printed(*lines):
 
 ALL = [
     Difference(
-        "a bare LF, a dot and a bare LF within a message whose lines end in CRLF",
+        "a bare LF or CR beside a dot, within a message whose lines end in CRLF",
         "ends the message there, and takes what follows for the next answers",
         "is text of the message: only CRLF, dot, CRLF ends it. The first line of a message shows how its lines end",
         "whoever sends the mail could end it where he likes, and answer the next commands himself",
         {
             "CRLF, and LF at the end": {1: message(13, b"a", b"b", b".", b"+OK")},
             "a bare LF and a dot within CRLF": {1: message(10, b"a", b"b", b".", b"c"), 2: OK},
+            "a bare LF, a dot and CRLF": {1: message(11, b"a", b"b", b".", b"c"), 2: OK},
+            "a bare LF, a dot and CRLF, line by line": {1: message(11, b"a", b"b", b".", b"c"), 2: OK},
+            "a bare LF, a dot and CRLF, in debug output": {
+                1: message(11, b"a", b"b", b".", b"c"),
+                2: OK,
+                **printed(
+                    "*cmd* 'RETR 1'",
+                    "*put* b'RETR 1'",
+                    r"*get* b'+OK message follows\r\n'",
+                    "*resp* b'+OK message follows'",
+                    r"*get* b'a\r\n'",
+                    r"*get* b'b\n'",
+                    r"*get* b'.\r\n'",
+                    r"*get* b'c\r\n'",
+                    r"*get* b'.\r\n'",
+                    "*cmd* 'NOOP'",
+                    "*put* b'NOOP'",
+                    r"*get* b'+OK\r\n'",
+                    "*resp* b'+OK'",
+                ),
+            },
+            "a CR, a dot and a bare LF": {1: message(9, b"a", b".", b"c"), 2: OK},
+            "a CR, a dot and a bare LF, line by line": {1: message(9, b"a", b".", b"c"), 2: OK},
             "debug output and a dot of the sender's": {
                 1: message(10, b"a", b"b", b".", b"c"),
                 **printed(
@@ -92,6 +115,7 @@ ALL = [
             "a stuffed line of 2049 octets": {2: OK},
             "a very long line": {2: OK},
             "a long line, a bare LF and a dot": {2: OK},
+            "a long line, a bare LF and a dot, line by line": {2: OK},
             "a short line where it is too long": {2: OK},
             "a refusal that is too long": {2: OK},
             "a status line too long before a message": {2: OK},

@@ -63,6 +63,9 @@ CONSTRUCTION = [
     Script("TLS from the first octet", [OK, OK], ["noop", lambda c: c.sock.context is c.context, "quit"], tls=True),
     Script("TLS with a context of one's own", [OK], [lambda c: c.context is UNVERIFIED, "noop"], tls=True, options={"context": UNVERIFIED}),
     Script("TLS with a context that verifies", [], [], tls=True, options={"context": VERIFYING}),
+    Script("TLS with a timeout by position", [], [], tls=True, arguments=(5,)),
+    Script("TLS with a key and no certificate", [], [], tls=True, options={"keyfile": "k"}),
+    Script("TLS and stls with a key and a certificate", [], [("stls", None, None, None)], tls=True),
     Script("TLS with a key and a context", [], [], tls=True, options={"keyfile": "k", "context": UNVERIFIED}),
     Script("TLS with a certificate and a context", [], [], tls=True, options={"certfile": "c", "context": UNVERIFIED}),
     Script("TLS with a certificate that is not there", [], [], tls=True, options={"certfile": "/nowhere/c"}),
@@ -150,12 +153,25 @@ NUMBERS = [
     Script("top with odd arguments", [b"-ERR no\r\n"] * 2, [("top", "1", "x"), ("top", b"1", None)]),
 ]
 
+#: A sender's line, behind which he may put answers of his own.
+SENDERS_DOT = b"a\r\nb\n.\r\nc\r\n.\r\n"
+
+
+def _base_getline(self):
+    return super(type(self), self)._getline()
+
+
 LINES = [
     retr("lines that end in CRLF", b"a\r\nb\r\n\r\n.\r\n"),
     retr("lines that end in LF", b"a\nb\n\n.\n"),
     retr("LF, and CRLF at the end", b"a\nb\n.\r\n"),
     retr("CRLF, and LF at the end", b"a\r\nb\r\n.\n+OK\r\n.\r\n"),
     retr("a bare LF and a dot within CRLF", b"a\r\nb\n.\nc\r\n.\r\n"),
+    retr("a bare LF, a dot and CRLF", SENDERS_DOT),
+    retr("a bare LF, a dot and CRLF, line by line", SENDERS_DOT, subclass={"_getline": _base_getline}),
+    retr("a bare LF, a dot and CRLF, in debug output", SENDERS_DOT, debug=2),
+    retr("a CR, a dot and a bare LF", b"a\r\n\r.\nc\r\n.\r\n"),
+    retr("a CR, a dot and a bare LF, line by line", b"a\r\n\r.\nc\r\n.\r\n", subclass={"_getline": _base_getline}),
     retr("two CR", b"a\r\r\n.\r\n"),
     retr("a CR within", b"a\rb\r\n.\r\n"),
     retr("a CR at the beginning", b"\rx\r\n.\r\n"),
@@ -190,6 +206,7 @@ LENGTHS = [
     retr("a long line where longer ones are allowed", b"x" * 5000 + b"\r\n.\r\n", maxline=65536),
     Script("a long answer where longer ones are allowed", [b"+OK " + b"x" * 5000 + b"\r\n", OK], ["noop", "noop"], maxline=65536),
     retr("a long line, a bare LF and a dot", LONG_LINE_AND_DOT),
+    retr("a long line, a bare LF and a dot, line by line", LONG_LINE_AND_DOT, subclass={"_getline": _base_getline}),
     retr("a short line where it is too long", b"x" * 101 + b"\r\n.\r\n", maxline=100),
     Script("a limit that changes", [BODY + b"x" * 3000 + b"\r\n.\r\n"], [lambda c: _longer(c, 5000), ("retr", 1)]),
     Script("a status line of 2048 octets", [b"+OK " + b"x" * 2042 + b"\r\n"], ["noop"]),
