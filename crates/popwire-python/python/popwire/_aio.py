@@ -166,7 +166,7 @@ class AsyncClient:
 
     async def list_one(self, number: int) -> Scan:
         """The size of a message."""
-        return Scan(*await self._session.list_one(number))
+        return Scan(*await self._session.list_one(message_number(number)))
 
     async def uidl(self) -> List[UniqueId]:
         """The unique-id of every message. An optional command."""
@@ -174,7 +174,7 @@ class AsyncClient:
 
     async def uidl_one(self, number: int) -> UniqueId:
         """The unique-id of a message."""
-        return UniqueId(*await self._session.uidl_one(number))
+        return UniqueId(*await self._session.uidl_one(message_number(number)))
 
     async def inventory(self) -> Inventory:
         """STAT, LIST and UIDL in one flight where the server allows it."""
@@ -202,11 +202,11 @@ class AsyncClient:
 
     async def retrieve(self, number: int) -> bytes:
         """A whole message, as the server stores it."""
-        return await self._session.retrieve(number, None)
+        return await self._session.retrieve(message_number(number), None)
 
     async def top(self, number: int, lines: int) -> bytes:
         """A message's header and so many lines of its body. An optional command that some servers get wrong."""
-        return await self._session.retrieve(number, lines)
+        return await self._session.retrieve(message_number(number), lines)
 
     async def retrieve_into(self, number: int, file: IO[bytes]) -> int:
         """Writes a message to ``file`` as it comes, in bounded memory, and returns how many octets it has. What ``file.write``
@@ -214,7 +214,7 @@ class AsyncClient:
 
         ``file.write`` is called in a thread of popwire's, and holds up other sessions as long as it takes.
         """
-        return await self._session.retrieve_into(number, None, file)
+        return await self._session.retrieve_into(message_number(number), None, file)
 
     def retrieve_many(self, numbers: Iterable[int]) -> AsyncMessages:
         """As :meth:`popwire.Client.retrieve_many`, for ``async for``."""
@@ -234,7 +234,7 @@ class AsyncClient:
 
     async def delete(self, number: int) -> bytes:
         """Marks a message. It is deleted when the server has confirmed :meth:`quit`; few servers do it at once."""
-        return await self._session.dele(number)
+        return await self._session.dele(message_number(number))
 
     async def delete_many(self, numbers: Iterable[int]) -> List[Marked]:
         """Marks messages in one flight where the server allows it, and tells for each whether it is marked."""

@@ -160,7 +160,7 @@ class Client:
 
     def list_one(self, number: int) -> Scan:
         """The size of a message."""
-        return Scan(*self._session.list_one(number))
+        return Scan(*self._session.list_one(message_number(number)))
 
     def uidl(self) -> List[UniqueId]:
         """The unique-id of every message. An optional command: :class:`Unsupported` where the server has it not."""
@@ -168,7 +168,7 @@ class Client:
 
     def uidl_one(self, number: int) -> UniqueId:
         """The unique-id of a message."""
-        return UniqueId(*self._session.uidl_one(number))
+        return UniqueId(*self._session.uidl_one(message_number(number)))
 
     def inventory(self) -> Inventory:
         """STAT, LIST and UIDL in one flight where the server allows it."""
@@ -196,11 +196,11 @@ class Client:
 
     def retrieve(self, number: int) -> bytes:
         """A whole message, as the server stores it."""
-        return self._session.retrieve(number, None)
+        return self._session.retrieve(message_number(number), None)
 
     def top(self, number: int, lines: int) -> bytes:
         """A message's header and so many lines of its body. An optional command that some servers get wrong."""
-        return self._session.retrieve(number, lines)
+        return self._session.retrieve(message_number(number), lines)
 
     def retrieve_into(self, number: int, file: IO[bytes]) -> int:
         """Writes a message to ``file`` as it comes, in bounded memory, and returns how many octets it has. What ``file.write``
@@ -209,7 +209,7 @@ class Client:
         What ``file.write`` raises comes out of here, and the session goes on. After any exception, what was written is not
         the whole message.
         """
-        return self._session.retrieve_into(number, None, file)
+        return self._session.retrieve_into(message_number(number), None, file)
 
     def retrieve_many(self, numbers: Iterable[int]) -> Messages:
         """Messages that are asked for ahead, where the server allows it: an iterator of :class:`Message`.
@@ -238,7 +238,7 @@ class Client:
 
     def delete(self, number: int) -> bytes:
         """Marks a message. It is deleted when the server has confirmed :meth:`quit`; few servers do it at once."""
-        return self._session.dele(number)
+        return self._session.dele(message_number(number))
 
     def delete_many(self, numbers: Iterable[int]) -> List[Marked]:
         """Marks messages in one flight where the server allows it, and tells for each whether it is marked."""
