@@ -226,7 +226,7 @@ class AsyncClient:
 
     def retrieve_many_into(self, numbers: Iterable[int], open: Callable[[int], IO[bytes]]) -> AsyncWrittenMessages:
         """As :meth:`popwire.Client.retrieve_many_into`, for ``async for``. ``open`` and ``write`` are called in a thread of
-        popwire's.
+        popwire's. After a cancelled wait ``open`` is called again for messages that had been written by then.
         """
         return AsyncWrittenMessages(self, numbers, open)
 
