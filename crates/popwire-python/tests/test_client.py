@@ -327,6 +327,40 @@ def test_ctrl_c_ends_a_wait(pop3_server):
     client.close()
 
 
+@pytest.mark.parametrize("many", ["retrieve_many", "retrieve_many_into"])
+def test_ctrl_c_ends_a_wait_for_many(pop3_server, many):
+    client = logged_in(pop3_server(MAIL, faults=["RETR#3@1000:stall=60s"]))
+    into = [lambda number: io.BytesIO()] if many == "retrieve_many_into" else []
+    timer = threading.Timer(0.5, signal.raise_signal, [signal.SIGINT])
+    timer.start()
+    begin = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        for item in getattr(client, many)([1, 2, 3], *into):
+            assert item.number < 3
+    assert time.monotonic() - begin < 3
+    timer.join()
+    client.close()
+
+
+def test_a_file_that_interrupts_the_program_is_heard(pop3_server):
+    class Interrupting:
+        def write(self, octets):
+            raise KeyboardInterrupt
+
+    with logged_in(pop3_server(MAIL)) as client:
+        with pytest.raises(KeyboardInterrupt):
+            list(client.retrieve_many_into([1, 2], lambda number: Interrupting()))
+        assert client.retrieve(2) == MAIL[1]
+
+
+def test_a_message_beyond_the_limit_in_memory_costs_only_itself(pop3_server):
+    with logged_in(pop3_server([MAIL[2]] + MAIL[:2] * 20), limits={"message_in_memory": 1000}) as client:
+        messages = client.retrieve_many(range(1, 42))
+        with pytest.raises(OverflowError):
+            next(messages)
+        assert [message.number for message in messages] == list(range(2, 42))
+
+
 def test_other_threads_run_meanwhile_and_may_not_interfere(pop3_server):
     server = pop3_server(MAIL, faults=["RETR#1@1000:stall=1s"])
     client = logged_in(server)

@@ -24,7 +24,7 @@ from typing import (
 
 from popwire import _native
 from popwire._batches import Batches, message_number
-from popwire._client import inventory
+from popwire._client import inventory, marked
 from popwire._errors import Closed, Error, Misuse, Refused
 from popwire._settings import PathOrPem, login, octets, settings
 from popwire._values import Farewell, Inventory, Marked, Message, Scan, Stat, TlsInfo, UniqueId, Written
@@ -238,8 +238,7 @@ class AsyncClient:
 
     async def delete_many(self, numbers: Iterable[int]) -> List[Marked]:
         """Marks messages in one flight where the server allows it, and tells for each whether it is marked."""
-        batch = await self._session.delete_batch([message_number(number) for number in numbers])
-        return [Marked(number, error if isinstance(error, Error) else None) for number, error in batch]
+        return marked(await self._session.delete_batch([message_number(number) for number in numbers]))
 
     async def reset(self) -> bytes:
         """Takes all marks back."""
@@ -316,8 +315,7 @@ class AsyncMessages:
             await self._come()
         number, message = self._here.popleft()
         if isinstance(message, Exception):
-            if not isinstance(message, (Refused, Misuse)):
-                self._batches.stop()
+            self._batches.failed(message)
             raise message
         return Message(number, message)
 
@@ -329,8 +327,7 @@ class AsyncMessages:
             wanted = self._batches.next(await self._client._known_sizes())
             if not wanted:
                 raise StopAsyncIteration
-            self._here.extend(await self._client._session.retrieve_batch(wanted, self._lines))
-            self._batches.done()
+            self._batches.came(await self._client._session.retrieve_batch(wanted, self._lines), self._here)
         finally:
             self._is_waiting = False
 
@@ -352,8 +349,7 @@ class AsyncWrittenMessages:
             await self._come()
         number, octets = self._here.popleft()
         if isinstance(octets, Exception):
-            if isinstance(octets, Error) and not isinstance(octets, (Refused, Misuse)):
-                self._batches.stop()
+            self._batches.failed(octets)
             raise octets
         return Written(number, octets)
 
@@ -365,7 +361,6 @@ class AsyncWrittenMessages:
             wanted = self._batches.next(None)
             if not wanted:
                 raise StopAsyncIteration
-            self._here.extend(await self._client._session.retrieve_batch_into(wanted, self._open))
-            self._batches.done()
+            self._batches.came(await self._client._session.retrieve_batch_into(wanted, self._open), self._here)
         finally:
             self._is_waiting = False

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import operator
-from typing import Any, Dict, Iterable, Iterator, List, Optional
+from typing import Any, Deque, Dict, Iterable, Iterator, List, Optional, Tuple
 
-from popwire._errors import Misuse
+from popwire._errors import Error, Misuse, Refused
 
 #: Messages of a batch; with more, a round trip of 50 ms makes no difference any more.
 MOST = 256
@@ -27,6 +27,12 @@ def message_number(number: Any) -> int:
     return index
 
 
+def raise_interrupt(outcome: Any) -> None:
+    """Raises what is no error of a message's, but is meant for the program."""
+    if isinstance(outcome, BaseException) and not isinstance(outcome, Exception):
+        raise outcome
+
+
 class Batches:
     """Numbers in batches, by the sizes of the messages."""
 
@@ -40,7 +46,7 @@ class Batches:
 
     def next(self, sizes: Optional[Dict[int, Optional[int]]]) -> List[int]:
         """The next batch; empty if there is none. Without sizes it is bounded by the number of messages alone. Until it is
-        :meth:`done` it is the same one again: a wait that is cancelled, or a session that another thread has, costs no message.
+        told to have :meth:`came` it is the same one again: a wait that is cancelled, or a session that another thread has, costs no message.
 
         For a number that no message can have this raises, once, in its turn.
         """
@@ -70,10 +76,18 @@ class Batches:
                 break
             self._batch.append(number)
 
-    def done(self) -> None:
-        """The batch has come."""
+    def came(self, batch: Iterable[Tuple[int, Any]], here: Deque[Tuple[int, Any]]) -> None:
+        """The batch has come, and goes to ``here``. What interrupts the program, such as Ctrl-C, does so at once."""
         self._batch = []
         self._most = min(MOST, self._most * 4)
+        for number, outcome in batch:
+            raise_interrupt(outcome)
+            here.append((number, outcome))
+
+    def failed(self, error: Exception) -> None:
+        """There are no more if the session is what failed: a refusal, or a file that fails, costs one message."""
+        if isinstance(error, Error) and not isinstance(error, (Refused, Misuse)):
+            self.stop()
 
     def stop(self) -> None:
         """There is no use in more."""

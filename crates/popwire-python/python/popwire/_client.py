@@ -24,8 +24,8 @@ from typing import (
 )
 
 from popwire import _native
-from popwire._batches import Batches, message_number
-from popwire._errors import Error, Misuse, Refused
+from popwire._batches import Batches, message_number, raise_interrupt
+from popwire._errors import Error, Refused
 from popwire._settings import PathOrPem, login, octets, settings
 from popwire._values import Farewell, Inventory, Marked, Message, Scan, Stat, TlsInfo, UniqueId, Written
 
@@ -242,7 +242,7 @@ class Client:
 
     def delete_many(self, numbers: Iterable[int]) -> List[Marked]:
         """Marks messages in one flight where the server allows it, and tells for each whether it is marked."""
-        return [Marked(n, e if isinstance(e, Error) else None) for n, e in self._session.delete_batch([message_number(n) for n in numbers])]
+        return marked(self._session.delete_batch([message_number(number) for number in numbers]))
 
     def reset(self) -> bytes:
         """Takes all marks back."""
@@ -268,7 +268,9 @@ class Client:
 
     def quit(self) -> Farewell:
         """Ends the session, and tells what became of the deletions. It raises nothing for them."""
-        return Farewell(*self._session.quit())
+        farewell = Farewell(*self._session.quit())
+        raise_interrupt(farewell.error)
+        return farewell
 
     def close(self) -> None:
         """Hangs up without QUIT, which deletes nothing. It may be called at any time, and by any thread: a call that is under
@@ -326,12 +328,10 @@ class Messages:
             wanted = self._batches.next(self._client._known_sizes())
             if not wanted:
                 raise StopIteration
-            self._here.extend(self._client._session.retrieve_batch(wanted, self._lines))
-            self._batches.done()
+            self._batches.came(self._client._session.retrieve_batch(wanted, self._lines), self._here)
         number, message = self._here.popleft()
         if isinstance(message, Exception):
-            if not isinstance(message, (Refused, Misuse)):
-                self._batches.stop()
+            self._batches.failed(message)
             raise message
         return Message(number, message)
 
@@ -353,14 +353,18 @@ class WrittenMessages:
             wanted = self._batches.next(None)
             if not wanted:
                 raise StopIteration
-            self._here.extend(self._client._session.retrieve_batch_into(wanted, self._open))
-            self._batches.done()
+            self._batches.came(self._client._session.retrieve_batch_into(wanted, self._open), self._here)
         number, octets = self._here.popleft()
         if isinstance(octets, Exception):
-            if isinstance(octets, Error) and not isinstance(octets, (Refused, Misuse)):
-                self._batches.stop()
+            self._batches.failed(octets)
             raise octets
         return Written(number, octets)
+
+
+def marked(batch: List[Tuple[int, Any]]) -> List[Marked]:
+    for _, outcome in batch:
+        raise_interrupt(outcome)
+    return [Marked(number, outcome if isinstance(outcome, Error) else None) for number, outcome in batch]
 
 
 def inventory(stock: Any) -> Inventory:
