@@ -51,6 +51,14 @@
 //! ```
 
 mod fetch;
+mod flock;
+mod folder;
+mod identity;
+mod ledger;
 pub mod maildir;
 
 pub use fetch::{Cause, Deletion, Failure, Fetch, Listed, Listing, Observer, Silent, Stopped, Summary};
+pub use identity::{AccountKey, Hash, HeaderHash, Identity, Mark, MessageKey};
+pub use ledger::{
+    Change, Delivery, Entry, Known, Ledger, LedgerError, Received, Recollection, Salvage, SqliteLedger, State,
+};

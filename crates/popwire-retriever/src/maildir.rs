@@ -27,9 +27,8 @@
 //! Out of scope: reading mail, flags, subfolders, quotas.
 
 use std::{
-    fs::{self, DirBuilder, File},
+    fs::{self, File},
     io::{self, Write},
-    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -37,6 +36,8 @@ use std::{
     },
     time::{Duration, SystemTime},
 };
+
+use crate::folder;
 
 use rustix::fs::{AtFlags, Mode, OFlags};
 
@@ -113,13 +114,13 @@ impl Maildir {
     /// finished.
     pub fn create(path: impl AsRef<Path>) -> Result<Maildir, DeliveryError> {
         let root = absolute(path.as_ref())?;
-        make_folder(&root)?;
+        folder::make(&root)?;
         for folder in missing(&root)? {
-            make_folder(&root.join(folder))?;
+            folder::make(&root.join(folder))?;
         }
         // Once more than is needed, mostly: an earlier run may have made them and been killed before it could flush.
-        sync_folder(&root)?;
-        sync_parent(&root, false)?;
+        folder::sync(&root)?;
+        folder::sync_parent(&root, false)?;
         Maildir::open(root)
     }
 
@@ -133,8 +134,8 @@ impl Maildir {
         if let Some(missing) = missing(&root)?.first() {
             return Err(DeliveryError::not_a_maildir(&root, format!("it has no folder {missing}")));
         }
-        let tmp = open_folder(&root.join("tmp"))?;
-        let new = open_folder(&root.join("new"))?;
+        let tmp = folder::open(&root.join("tmp"))?;
+        let new = folder::open(&root.join("new"))?;
         Ok(Maildir { inner: Arc::new(Inner { root, tmp, new, host: name::host() }) })
     }
 
@@ -187,7 +188,7 @@ impl Maildir {
                 let entry = entry.map_err(reading)?;
                 if entry.file_name().to_str().is_some_and(|file| name::is_of(file, name)) {
                     // The file was flushed before it was moved; the crash may have come before the folder was.
-                    sync_folder(&folder)?;
+                    folder::sync(&folder)?;
                     return Ok(Some(entry.path()));
                 }
             }
@@ -367,44 +368,6 @@ fn missing(root: &Path) -> Result<Vec<&'static str>, DeliveryError> {
         }
     }
     Ok(lacking)
-}
-
-/// Create `folder` and those above it where they are missing, each flushed to the disk with the entry in its parent.
-fn make_folder(folder: &Path) -> Result<(), DeliveryError> {
-    let make = || DirBuilder::new().mode(0o700).create(folder);
-    let mut made = make();
-    if let (Err(reason), Some(parent)) = (&made, folder.parent())
-        && reason.kind() == io::ErrorKind::NotFound
-    {
-        make_folder(parent)?;
-        made = make();
-    }
-    match made {
-        Ok(()) => sync_parent(folder, true),
-        Err(reason) if reason.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(reason) => Err(DeliveryError::io("creating", folder, reason)),
-    }
-}
-
-/// Flush the folder above. One that we made nothing in need not be readable for us: `/home` often is not.
-fn sync_parent(folder: &Path, made: bool) -> Result<(), DeliveryError> {
-    let Some(parent) = folder.parent() else { return Ok(()) };
-    match sync_folder(parent) {
-        Err(DeliveryError::Permission { .. }) if !made => Ok(()),
-        done => done,
-    }
-}
-
-fn sync_folder(folder: &Path) -> Result<(), DeliveryError> {
-    open_folder(folder)?.sync_all().map_err(|reason| DeliveryError::io("flushing to disk", folder, reason))
-}
-
-fn open_folder(folder: &Path) -> Result<File, DeliveryError> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    match rustix::fs::open(folder, flags, Mode::empty()) {
-        Ok(open) => Ok(open.into()),
-        Err(reason) => Err(DeliveryError::io("opening", folder, reason.into())),
-    }
 }
 
 /// A working directory that is left later must not move the mail.

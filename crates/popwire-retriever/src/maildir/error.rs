@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::folder::FolderError;
+
 /// Why a message was not delivered. Whatever it is, the message must stay where it came from.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -125,5 +127,11 @@ impl From<DeliveryError> for io::Error {
             DeliveryError::Spoiled { .. } => ErrorKind::Other,
         };
         io::Error::new(kind, error)
+    }
+}
+
+impl From<FolderError> for DeliveryError {
+    fn from(FolderError { doing, path, source }: FolderError) -> DeliveryError {
+        DeliveryError::io(doing, path, source)
     }
 }
