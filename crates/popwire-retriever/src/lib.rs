@@ -50,6 +50,8 @@
 //! # Ok(()) }
 //! ```
 
+mod destination;
+mod error;
 mod fetch;
 mod flock;
 mod folder;
@@ -57,6 +59,8 @@ mod identity;
 mod ledger;
 pub mod maildir;
 
+pub use destination::{Destination, Parcel, Spool, SpoolReader};
+pub use error::DeliveryError;
 pub use fetch::{Cause, Deletion, Failure, Fetch, Listed, Listing, Observer, Silent, Stopped, Summary};
 pub use identity::{AccountKey, Hash, HeaderHash, Identity, Mark, MessageKey};
 pub use ledger::{

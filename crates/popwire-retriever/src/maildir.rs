@@ -20,7 +20,8 @@
 //! # }
 //! ```
 //!
-//! Many messages are made durable together, by a [`Committer`]: flushing is what delivery costs, and one flush can serve many.
+//! Many messages are made durable together, by a [`MaildirDestination`]: flushing is what delivery costs, and one flush can
+//! serve many.
 //!
 //! The octets are stored as they were written: line ends are not translated, nothing is added.
 //!
@@ -29,10 +30,11 @@
 use std::{
     fs::{self, File},
     io::{self, Write},
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, SystemTime},
 };
@@ -42,13 +44,12 @@ use crate::folder;
 use rustix::fs::{AtFlags, Mode, OFlags};
 
 mod batch;
-mod committer;
-mod error;
+mod destination;
 mod flush;
 mod name;
 
-pub use committer::Committer;
-pub use error::DeliveryError;
+pub use crate::error::DeliveryError;
+pub use destination::MaildirDestination;
 pub use flush::Flush;
 
 /// A Maildir to deliver into. Clones are cheap and name the same folder; threads may deliver at once.
@@ -74,13 +75,14 @@ struct Inner {
 pub struct Delivery {
     maildir: Arc<Inner>,
     name: String,
-    file: File,
+    file: Arc<File>,
     buffer: Vec<u8>,
     octets: u64,
     /// Which of this process's deliveries was opened before which.
     opened: u64,
     spoiled: bool,
-    moved: bool,
+    /// The file in `tmp/` is another's to remove, or not there any more.
+    moved: AtomicBool,
 }
 
 /// A message that lies in `new/` and stays there.
@@ -152,7 +154,7 @@ impl Maildir {
     /// When the file cannot be created.
     pub fn deliver(&self) -> Result<Delivery, DeliveryError> {
         static OPENED: AtomicU64 = AtomicU64::new(0);
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut tries = 0;
         loop {
             let name = name::unique(&self.inner.host);
@@ -170,30 +172,6 @@ impl Maildir {
                 }
             }
         }
-    }
-
-    /// Look in `new/` and `cur/` for the message that was delivered under `name`, whatever size and flags were added to
-    /// the name since. `Some` means that it is on the disk for good: who notes the name before
-    /// [`commit`](Delivery::commit) finds out here, after a crash, whether that commit happened.
-    ///
-    /// # Errors
-    ///
-    /// When a folder cannot be read or flushed.
-    pub fn find(&self, name: &str) -> Result<Option<PathBuf>, DeliveryError> {
-        // A reader moves mail from new/ to cur/, so in this order it cannot slip past.
-        for folder in ["new", "cur"] {
-            let folder = self.inner.root.join(folder);
-            let reading = |reason| DeliveryError::io("reading", &folder, reason);
-            for entry in fs::read_dir(&folder).map_err(reading)? {
-                let entry = entry.map_err(reading)?;
-                if entry.file_name().to_str().is_some_and(|file| name::is_of(file, name)) {
-                    // The file was flushed before it was moved; the crash may have come before the folder was.
-                    folder::sync(&folder)?;
-                    return Ok(Some(entry.path()));
-                }
-            }
-        }
-        Ok(None)
     }
 
     /// Remove what deliveries of this host left in `tmp/` when they were killed: files with names of our making that
@@ -232,11 +210,19 @@ impl Maildir {
 
 impl Delivery {
     fn new(maildir: Arc<Inner>, name: String, file: File, opened: u64) -> Delivery {
-        Delivery { maildir, name, file, buffer: Vec::new(), octets: 0, opened, spoiled: false, moved: false }
+        Delivery {
+            maildir,
+            name,
+            file: Arc::new(file),
+            buffer: Vec::new(),
+            octets: 0,
+            opened,
+            spoiled: false,
+            moved: AtomicBool::new(false),
+        }
     }
 
-    /// The unique name under which the message will lie in `new/`, with `,S=<size>` added to it. Note it before the
-    /// commit, and [`Maildir::find`] tells after a crash what became of it.
+    /// The unique name under which the message will lie in `new/`, with `,S=<size>` added to it.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -248,8 +234,31 @@ impl Delivery {
         self.octets
     }
 
+    /// The same delivery for a batch of its Maildir, or none if it is another Maildir's. This one is only read from then on.
+    fn taken_over_by(&self, maildir: &Maildir) -> Option<Result<Delivery, DeliveryError>> {
+        if !Arc::ptr_eq(&self.maildir, &maildir.inner) || self.moved.swap(true, Ordering::AcqRel) {
+            return None;
+        }
+        Some(Ok(Delivery {
+            maildir: Arc::clone(&self.maildir),
+            name: self.name.clone(),
+            file: Arc::clone(&self.file),
+            // All of it was written out, or the length will tell.
+            buffer: Vec::new(),
+            octets: self.octets,
+            opened: self.opened,
+            spoiled: self.spoiled,
+            moved: AtomicBool::new(false),
+        }))
+    }
+
+    /// Reads what was written and flushed.
+    pub(crate) fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize> {
+        self.file.read_at(into, at)
+    }
+
     /// Nothing more will come: the system gets the rest, and the memory goes.
-    fn write_out(&mut self) -> Result<(), DeliveryError> {
+    pub(crate) fn write_out(&mut self) -> Result<(), DeliveryError> {
         if self.spoiled {
             return Err(DeliveryError::Spoiled { path: self.tmp_path() });
         }
@@ -266,7 +275,7 @@ impl Delivery {
     }
 
     fn empty_buffer(&mut self) -> Result<(), DeliveryError> {
-        let written = self.file.write_all(&self.buffer);
+        let written = (&*self.file).write_all(&self.buffer);
         self.buffer.clear();
         written.map_err(|reason| self.spoil(reason))
     }
@@ -297,7 +306,7 @@ impl Write for Delivery {
             self.empty_buffer()?;
         }
         if octets.len() >= BUFFER {
-            self.file.write_all(octets).map_err(|reason| self.spoil(reason))?;
+            (&*self.file).write_all(octets).map_err(|reason| self.spoil(reason))?;
         } else {
             self.buffer.extend_from_slice(octets);
         }
@@ -316,7 +325,7 @@ impl Write for Delivery {
 
 impl Drop for Delivery {
     fn drop(&mut self) {
-        if !self.moved {
+        if !*self.moved.get_mut() {
             // If even this fails, `clean_tmp` finds it later.
             let _ = rustix::fs::unlinkat(&self.maildir.tmp, &self.name, AtFlags::empty());
         }

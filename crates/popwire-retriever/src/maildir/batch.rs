@@ -9,21 +9,22 @@ use rustix::fs::{Mode, OFlags};
 use super::flush::{Flush, Flusher};
 use super::{Delivered, Delivery, DeliveryError, Inner, move_without_overwriting};
 
-/// Puts messages on the disk and into `new/`: all of them are flushed, then moved, then the folder is flushed, once. There
-/// is a result for each, in order; an error that concerns one message leaves the others alone.
-pub(super) fn commit(
-    deliveries: Vec<Delivery>,
-    flusher: &mut Flusher,
-) -> Vec<Result<Delivered, DeliveryError>> {
-    let mut sealed: Vec<_> = deliveries.into_iter().map(Sealed::new).collect();
-
+/// Puts messages on the disk, in `tmp/`, each to be called so later. Those that this fails for know it.
+pub(super) fn prepare(deliveries: Vec<(Delivery, String)>, flusher: &mut Flusher) -> Vec<Sealed> {
+    let mut sealed: Vec<_> =
+        deliveries.into_iter().map(|(delivery, name)| Sealed::new(delivery, &name)).collect();
     let mut open: Vec<_> = sealed.iter_mut().filter(|one| one.failure.is_none()).collect();
     open.sort_by_key(|one| one.delivery.opened);
     let flushed = flusher.flush(&open.iter().map(|one| &one.delivery).collect::<Vec<_>>());
     for (one, flushed) in open.into_iter().zip(flushed) {
         one.failure = flushed.err().map(|reason| one.delivery.failed("flushing to disk", reason));
     }
+    sealed
+}
 
+/// Moves messages that are on the disk into `new/`, and flushes that, once. There is a result for each, in order; an error
+/// that concerns one message leaves the others alone.
+pub(super) fn commit(mut sealed: Vec<Sealed>) -> Vec<Result<Delivered, DeliveryError>> {
     let mut folders: Vec<Folder> = Vec::new();
     for one in sealed.iter_mut().filter(|one| one.failure.is_none()) {
         let maildir = &one.delivery.maildir;
@@ -64,22 +65,28 @@ impl Folder {
 }
 
 /// A delivery that nothing more is written to.
-struct Sealed {
+#[derive(Debug)]
+pub(super) struct Sealed {
     delivery: Delivery,
     target: String,
     failure: Option<DeliveryError>,
 }
 
 impl Sealed {
-    fn new(mut delivery: Delivery) -> Self {
+    fn new(mut delivery: Delivery, name: &str) -> Self {
         let failure = delivery.seal().err();
-        Self { target: format!("{},S={}", delivery.name, delivery.octets), delivery, failure }
+        Self { target: format!("{name},S={}", delivery.octets), delivery, failure }
+    }
+
+    /// Itself, if nothing failed so far.
+    pub(super) fn into_ready(mut self) -> Result<Self, DeliveryError> {
+        self.failure.take().map_or(Ok(self), Err)
     }
 
     fn move_to_new(&mut self) {
         let Delivery { maildir, name, .. } = &self.delivery;
         match move_without_overwriting(&maildir.tmp, name, &maildir.new, &self.target) {
-            Ok(()) => self.delivery.moved = true,
+            Ok(()) => *self.delivery.moved.get_mut() = true,
             Err(reason) => {
                 let path = maildir.root.join("new").join(&self.target);
                 self.failure = Some(DeliveryError::io("moving the message to", path, reason));
@@ -87,7 +94,7 @@ impl Sealed {
         }
     }
 
-    fn result(mut self, folders: &[Folder]) -> Result<Delivered, DeliveryError> {
+    fn result(self, folders: &[Folder]) -> Result<Delivered, DeliveryError> {
         if let Some(failure) = self.failure {
             return Err(failure);
         }
@@ -95,7 +102,7 @@ impl Sealed {
         match folders.iter().find(|folder| Arc::ptr_eq(&folder.maildir, &maildir)) {
             Some(Folder { failed: None, .. }) => Ok(Delivered {
                 path: maildir.root.join("new").join(&self.target),
-                name: std::mem::take(&mut self.delivery.name),
+                name: self.target.rsplit_once(",S=").map(|(name, _)| name.to_owned()).unwrap_or_default(),
                 octets: self.delivery.octets,
             }),
             Some(Folder { failed: Some(reason), .. }) => {
@@ -110,7 +117,7 @@ impl Sealed {
 
 impl Delivery {
     /// Put the message on the disk and into `new/`. When this returns `Ok`, the message survives loss of power. Many messages
-    /// are done quicker by a [`Committer`](super::Committer).
+    /// are done quicker together, as a [`MaildirDestination`](super::MaildirDestination) does.
     ///
     /// # Errors
     ///
@@ -119,7 +126,9 @@ impl Delivery {
     pub fn commit(self) -> Result<Delivered, DeliveryError> {
         let path = self.tmp_path();
         let mut flusher = Flusher::new(Flush::Files, &self.maildir);
-        commit(vec![self], &mut flusher).pop().unwrap_or(Err(DeliveryError::Spoiled { path }))
+        let name = self.name.clone();
+        let prepared = prepare(vec![(self, name)], &mut flusher);
+        commit(prepared).pop().unwrap_or(Err(DeliveryError::Spoiled { path }))
     }
 }
 

@@ -48,7 +48,7 @@ impl Flusher {
 
     /// Flushes deliveries, the one first that was opened first; for each whether its file is on the disk.
     pub(super) fn flush(&mut self, deliveries: &[&Delivery]) -> Vec<io::Result<()>> {
-        let files: Vec<&File> = deliveries.iter().map(|delivery| &delivery.file).collect();
+        let files: Vec<&File> = deliveries.iter().map(|delivery| &*delivery.file).collect();
         // Another Maildir may lie in another file system.
         let together = || deliveries.iter().all(|delivery| Arc::ptr_eq(&delivery.maildir, &self.maildir));
         match files[..] {

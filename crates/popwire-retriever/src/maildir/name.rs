@@ -8,6 +8,8 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use crate::identity::Mark;
+
 /// A name that was never used before on this host.
 pub(super) fn unique(host: &str) -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -22,10 +24,19 @@ pub(super) fn host() -> String {
     encode(&rustix::system::uname().nodename().to_string_lossy())
 }
 
-/// Whether the file `file` is the message `name`: the same, or with a size or flags after it.
-pub(super) fn is_of(file: &str, name: &str) -> bool {
-    !name.is_empty()
-        && file.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with([',', ':']))
+/// The name of the message with this mark, delivered now: `1763900000.popwire-<mark>.<host>`.
+pub(super) fn marked(mark: Mark, host: &str) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("{}.{MARKED}{mark}.{host}", now.as_secs())
+}
+
+/// What begins the part of a name that holds a mark.
+const MARKED: &str = "popwire-";
+
+/// The mark of a message in a file of this name, whatever size and flags were added to it.
+pub(super) fn mark(file: &str) -> Option<Mark> {
+    let (_, rest) = file.split_once('.')?;
+    Mark::parse(rest.strip_prefix(MARKED)?.split('.').next()?)
 }
 
 /// Whether a process of this host made `file` with [`unique`].
@@ -77,15 +88,25 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_known_whatever_was_added_to_its_name() {
-        let name = "1.M2P3Q4.host";
-        for file in ["1.M2P3Q4.host", "1.M2P3Q4.host,S=12", "1.M2P3Q4.host,S=12:2,S", "1.M2P3Q4.host:2,"] {
-            assert!(is_of(file, name), "{file}");
+    fn a_mark_is_found_whatever_was_added_to_its_name() {
+        let mark = Mark::parse("00112233445566778899aabbccddeeff").unwrap();
+        let name = marked(mark, "mail.example");
+        for file in [name.clone(), format!("{name},S=12"), format!("{name},S=12:2,FS"), format!("{name}:2,")]
+        {
+            assert_eq!(super::mark(&file), Some(mark), "{file}");
         }
-        for file in ["1.M2P3Q4.hosts", "1.M2P3Q4", "11.M2P3Q4.host"] {
-            assert!(!is_of(file, name), "{file}");
+        for file in [
+            "1.M2P3Q4.host",
+            "1.popwire-.host",
+            "1.popwire-0011.host",
+            "popwire-0",
+            ".",
+            "",
+            "1.popwire-00112233445566778899AABBCCDDEEFF.h",
+        ] {
+            assert_eq!(super::mark(file), None, "{file}");
         }
-        assert!(!is_of("anything", ""));
+        assert!(!is_ours(&name, "mail.example"));
     }
 
     #[test]

@@ -52,18 +52,55 @@ pub enum DeliveryError {
         /// The file in `tmp/`.
         path: PathBuf,
     },
+    /// The destination did not take this message: a program's exit code, a mail server's reply.
+    Refused {
+        /// The destination's name.
+        destination: String,
+        /// What it said.
+        said: String,
+        /// Whether it will say so again, as far as it tells.
+        permanent: bool,
+    },
+    /// The destination cannot be reached, does not answer, or takes no mail at all at the moment.
+    Unavailable {
+        /// The destination's name.
+        destination: String,
+        /// What was being done: "connecting to", "starting".
+        doing: &'static str,
+        /// Why it failed.
+        source: Box<dyn Error + Send + Sync>,
+    },
 }
 
 impl DeliveryError {
-    /// The file or folder it is about.
+    /// The file or folder it is about, if it is about one.
     #[must_use]
-    pub fn path(&self) -> &Path {
+    pub fn path(&self) -> Option<&Path> {
         match self {
             DeliveryError::NotAMaildir { path, .. }
             | DeliveryError::DiskFull { path, .. }
             | DeliveryError::Permission { path, .. }
             | DeliveryError::Io { path, .. }
-            | DeliveryError::Spoiled { path } => path,
+            | DeliveryError::Spoiled { path } => Some(path),
+            DeliveryError::Refused { .. } | DeliveryError::Unavailable { .. } => None,
+        }
+    }
+
+    /// Whether it is about this message, and others may fare better at the same destination.
+    #[must_use]
+    pub fn is_about_one_message(&self) -> bool {
+        match self {
+            DeliveryError::Spoiled { .. } | DeliveryError::Refused { .. } => true,
+            // Too large for the file system, or its file in tmp/ cleaned away under us. If it was the folder that has
+            // gone, the next message cannot even begin.
+            DeliveryError::Io { doing, source, .. } => {
+                *doing != "creating"
+                    && matches!(
+                        source.kind(),
+                        ErrorKind::FileTooLarge | ErrorKind::NotFound | ErrorKind::AlreadyExists
+                    )
+            }
+            _ => false,
         }
     }
 
@@ -74,7 +111,7 @@ impl DeliveryError {
         error.get_ref()?.downcast_ref()
     }
 
-    pub(super) fn io(doing: &'static str, path: impl Into<PathBuf>, source: io::Error) -> DeliveryError {
+    pub(crate) fn io(doing: &'static str, path: impl Into<PathBuf>, source: io::Error) -> DeliveryError {
         let path = path.into();
         match source.kind() {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
@@ -87,7 +124,7 @@ impl DeliveryError {
         }
     }
 
-    pub(super) fn not_a_maildir(path: &Path, found: impl Into<String>) -> DeliveryError {
+    pub(crate) fn not_a_maildir(path: &Path, found: impl Into<String>) -> DeliveryError {
         DeliveryError::NotAMaildir { path: path.to_path_buf(), found: found.into() }
     }
 }
@@ -95,13 +132,24 @@ impl DeliveryError {
 /// The system's error is the [`source`](Error::source), and not repeated here.
 impl fmt::Display for DeliveryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.path().display();
         match self {
-            DeliveryError::NotAMaildir { found, .. } => write!(f, "{path} is not a Maildir: {found}"),
-            DeliveryError::DiskFull { doing, .. } => write!(f, "disk full while {doing} {path}"),
-            DeliveryError::Permission { doing, .. } => write!(f, "not permitted: {doing} {path}"),
-            DeliveryError::Io { doing, .. } => write!(f, "{doing} {path} failed"),
-            DeliveryError::Spoiled { .. } => write!(f, "an earlier write to {path} failed"),
+            DeliveryError::NotAMaildir { path, found } => {
+                write!(f, "{} is not a Maildir: {found}", path.display())
+            }
+            DeliveryError::DiskFull { doing, path, .. } => {
+                write!(f, "disk full while {doing} {}", path.display())
+            }
+            DeliveryError::Permission { doing, path, .. } => {
+                write!(f, "not permitted: {doing} {}", path.display())
+            }
+            DeliveryError::Io { doing, path, .. } => write!(f, "{doing} {} failed", path.display()),
+            DeliveryError::Spoiled { path } => write!(f, "an earlier write to {} failed", path.display()),
+            DeliveryError::Refused { destination, said, .. } => {
+                write!(f, "{destination} refused the message: {said}")
+            }
+            DeliveryError::Unavailable { destination, doing, .. } => {
+                write!(f, "{doing} {destination} failed")
+            }
         }
     }
 }
@@ -112,7 +160,10 @@ impl Error for DeliveryError {
             DeliveryError::DiskFull { source, .. }
             | DeliveryError::Permission { source, .. }
             | DeliveryError::Io { source, .. } => Some(source),
-            DeliveryError::NotAMaildir { .. } | DeliveryError::Spoiled { .. } => None,
+            DeliveryError::Unavailable { source, .. } => Some(&**source),
+            DeliveryError::NotAMaildir { .. }
+            | DeliveryError::Spoiled { .. }
+            | DeliveryError::Refused { .. } => None,
         }
     }
 }
@@ -124,7 +175,7 @@ impl From<DeliveryError> for io::Error {
             | DeliveryError::Permission { source, .. }
             | DeliveryError::Io { source, .. } => source.kind(),
             DeliveryError::NotAMaildir { .. } => ErrorKind::NotADirectory,
-            DeliveryError::Spoiled { .. } => ErrorKind::Other,
+            _ => ErrorKind::Other,
         };
         io::Error::new(kind, error)
     }
