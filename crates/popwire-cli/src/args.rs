@@ -35,13 +35,14 @@ pub(crate) enum Command {
     Serve(Box<ServeArgs>),
 }
 
-/// Fetch a mailbox into a Maildir
+/// Fetch what is new in a mailbox
 ///
-/// Fetches every message of a mailbox into a Maildir, which is created if it is missing. A message is on the disk, under
-/// its final name, before it is marked for deletion; without --delete the server keeps everything.
+/// Fetches every message that was not fetched before into a Maildir, which is created if it is missing. What was fetched is
+/// remembered in a ledger, so that nothing comes twice, whatever dies and whenever. A message is on the disk, under its
+/// final name, before it is marked for deletion; without --delete the server keeps everything.
 ///
-/// A message that the server cannot give is reported and left there, and the rest goes on. There is no memory yet of
-/// what was fetched before: without --delete, every run fetches the whole mailbox.
+/// A message that the server cannot give is reported and left there, and the rest goes on. After three times in vain it is
+/// not tried any more, and every run says so.
 #[derive(Debug, Args)]
 #[command(after_help = FETCH_EXAMPLES, after_long_help = FETCH_MORE)]
 pub(crate) struct FetchArgs {
@@ -50,16 +51,35 @@ pub(crate) struct FetchArgs {
     pub(crate) maildir: PathBuf,
 
     /// Keep the messages on the server (default)
-    #[arg(long, conflicts_with = "delete", help_heading = "Mail")]
+    #[arg(long, conflicts_with_all = ["delete", "delete_after"], help_heading = "Mail")]
     pub(crate) keep: bool,
 
     /// Delete each message on the server once it is safe here
-    #[arg(long, help_heading = "Mail")]
+    #[arg(long, conflicts_with = "delete_after", help_heading = "Mail")]
     pub(crate) delete: bool,
+
+    /// Delete each message on the server so many days after it was first seen, once it is safe here
+    #[arg(long, value_name = "DAYS", help_heading = "Mail")]
+    pub(crate) delete_after: Option<u32>,
 
     /// Fetch at most N messages, the lowest numbers first
     #[arg(long, value_name = "N", help_heading = "Mail")]
     pub(crate) limit: Option<NonZeroUsize>,
+
+    /// Say QUIT and sign in again after every N messages, so that less is at stake over a bad line
+    #[arg(long, value_name = "N", help_heading = "Mail")]
+    pub(crate) batch: Option<NonZeroUsize>,
+
+    /// Show what would be done, and do nothing of it
+    #[arg(long, help_heading = "Mail")]
+    pub(crate) dry_run: bool,
+
+    /// Fetch as new what the server has renumbered and does not show to be the same
+    #[arg(long, hide_short_help = true, help_heading = "Mail")]
+    pub(crate) accept_new_ids: bool,
+
+    #[command(flatten)]
+    pub(crate) state: StateArgs,
 
     /// How mail gets onto the disk: `auto` flushes the file system once for many messages where that is sure and quicker;
     /// `files` flushes each file by itself and nothing of other programs
@@ -75,6 +95,16 @@ pub(crate) struct FetchArgs {
 
     #[command(flatten)]
     pub(crate) connect: ConnectArgs,
+}
+
+/// Where the ledger is.
+#[derive(Debug, Args)]
+pub(crate) struct StateArgs {
+    /// The folder of the ledger, which knows what was fetched
+    ///
+    /// Without it: the folder that POPWIRE_STATE names, or popwire in XDG_STATE_HOME, or ~/.local/state/popwire.
+    #[arg(long = "state", value_name = "DIR", hide_short_help = true, help_heading = "Mail")]
+    pub(crate) folder: Option<PathBuf>,
 }
 
 /// See [`popwire_retriever::maildir::Flush`].
@@ -342,11 +372,13 @@ Passwords:
 What is printed:
   What was done goes to stdout, everything else to stderr. With --json each
   event is an object on stdout: opened, delivered, failed, marked, not_marked,
-  error, and a summary at the end.
+  error, and a summary at the end. What a run did not have to fetch, since an
+  earlier one did, is counted as known.
 
 Exit codes:
    0  all done, also if there was no mail
   64  the command line makes no sense
+  65  the server has renumbered its mail, or the ledger cannot be used
   69  the server cannot be reached, refuses its service, or its TLS is not to
       be trusted
   70  a fault of popwire

@@ -2,16 +2,16 @@
 //!
 //! The one place that knows what the library's errors mean to a person.
 
-use std::path::Path;
+use std::fmt;
 use std::process::ExitCode;
 
 use popwire::proto::sasl::Error as Sasl;
 use popwire::proto::{ArgumentError, Error as Proto};
 use popwire::{Error, TlsProblem};
-use popwire_retriever::maildir::DeliveryError;
-use popwire_retriever::{Cause, Deletion, Stopped, Summary};
+use popwire_retriever::{Cause, Deletion, DeliveryError, LedgerError, Stopped, Summary};
 
 use crate::providers;
+use crate::text;
 
 /// The exit codes: those of sysexits.h.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,7 @@ use crate::providers;
 pub(crate) enum Exit {
     Ok = 0,
     Usage = 64,
+    Data = 65,
     Unavailable = 69,
     Software = 70,
     CannotCreate = 73,
@@ -42,7 +43,7 @@ impl From<Exit> for ExitCode {
 }
 
 /// An error as a person reads it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Problem {
     pub(crate) exit: Exit,
     /// What happened; without a full stop.
@@ -70,6 +71,14 @@ impl Problem {
     }
 }
 
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl std::error::Error for Problem {}
+
 /// How far a session had come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
@@ -88,9 +97,10 @@ pub(crate) fn session(error: &Error, host: &str, stage: Stage) -> Problem {
     explain(error, host, stage, if stage == Stage::Connecting { UNSENT } else { UNTOUCHED })
 }
 
-/// A run that was stopped: what was delivered before is safe.
-pub(crate) fn stopped(stopped: &Stopped, host: &str, maildir: &Path) -> Problem {
-    let safe = progress_made(&stopped.summary, maildir);
+/// A run that was stopped: what was delivered before is safe. `place` is where it is.
+pub(crate) fn stopped(stopped: &Stopped, host: &str, place: &str) -> Problem {
+    let safe = progress_made(&stopped.summary, place);
+    let cause = stopped.cause.to_string();
     match &stopped.cause {
         Cause::Session(error) => explain(error, host, Stage::Working, &safe),
         Cause::Destination(error) => {
@@ -99,8 +109,74 @@ pub(crate) fn stopped(stopped: &Stopped, host: &str, maildir: &Path) -> Problem 
             problem.advice = format!("{safe} {}", problem.advice);
             problem
         }
-        _ => Problem::new(Exit::Software, stopped.to_string(), safe),
+        Cause::Connect(error) => match error.downcast_ref::<Problem>() {
+            Some(problem) if stopped.summary.sessions == 0 => problem.clone(),
+            Some(problem) => Problem { advice: format!("{safe} {}", problem.advice), ..problem.clone() },
+            None => Problem::new(Exit::Software, cause, safe),
+        },
+        Cause::Ledger(error) => {
+            let problem = ledger(error);
+            Problem { advice: format!("{safe} {}", problem.advice), ..problem }
+        }
+        Cause::Unrecognisable => Problem::new(
+            Exit::Protocol,
+            format!("{host}: {cause}"),
+            format!(
+                "{safe} What stays on such a server would be fetched again with every run, so nothing was fetched. With \
+                 --delete it works: each message is deleted as soon as it is safe here."
+            ),
+        ),
+        Cause::Renumbered { octets, .. } => {
+            let size = octets.map(|octets| format!("{} ", text::size(octets))).unwrap_or_default();
+            Problem::new(
+                Exit::Data,
+                format!("{host}: {cause}"),
+                format!(
+                    "Stopped before downloading {size}again. {safe} Is it the right mailbox? To fetch what is there, as new \
+                     mail where it is not the same: --accept-new-ids"
+                ),
+            )
+        }
+        Cause::Interrupted => Problem::new(
+            Exit::Temporary,
+            "interrupted",
+            format!("{safe} The next run goes on where this one ended."),
+        ),
+        _ => Problem::new(Exit::Software, cause, safe),
     }
+}
+
+/// A ledger that cannot be used.
+pub(crate) fn ledger(error: &LedgerError) -> Problem {
+    let what = match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    };
+    if error.is_locked() {
+        return Problem::new(
+            Exit::Temporary,
+            what,
+            "Nothing was done. Let that one finish, then run it again.",
+        );
+    }
+    if error.is_busy() {
+        return Problem::new(
+            Exit::Temporary,
+            what,
+            "Another process holds it for too long. Try again later.",
+        );
+    }
+    if error.is_disk_full() {
+        return Problem::new(Exit::Io, what, "Make room there, then run it again.");
+    }
+    if error.is_newer() {
+        return Problem::new(Exit::Data, what, "Use that popwire, or another ledger: --state DIR");
+    }
+    Problem::new(
+        Exit::Data,
+        what,
+        "It was left as it is. Is the path right, and may you write there? Another place: --state DIR",
+    )
 }
 
 /// Deletions that the server did not confirm; `None` if there is nothing to worry about.
@@ -108,7 +184,7 @@ pub(crate) fn deletion(summary: &Summary, host: &str) -> Option<Problem> {
     let (what, next) = match &summary.deletion {
         Deletion::Refused { messages, reply } => (
             format!("{host} did not delete all of the {messages} messages that it had marked: {reply}"),
-            "What it kept is fetched again the next time.",
+            "What it kept is deleted the next time, and not fetched again.",
         ),
         Deletion::Unknown { messages, error } => (
             match error {
@@ -117,11 +193,11 @@ pub(crate) fn deletion(summary: &Summary, host: &str) -> Option<Problem> {
                 }
                 None => format!("whether {host} deleted the {messages} messages is not known"),
             },
-            "What it did not delete is fetched again the next time.",
+            "What it did not delete is deleted the next time, and not fetched again.",
         ),
         _ if !summary.not_marked.is_empty() => (
             format!("{host} refused to delete {} of the messages", summary.not_marked.len()),
-            "They are fetched again the next time. Is the mailbox read-only, or open elsewhere?",
+            "They are not fetched again. Is the mailbox read-only, or open elsewhere?",
         ),
         _ => return None,
     };
@@ -350,18 +426,19 @@ fn tls_advice(problem: TlsProblem) -> &'static str {
     }
 }
 
-fn progress_made(summary: &Summary, maildir: &Path) -> String {
+fn progress_made(summary: &Summary, place: &str) -> String {
     if summary.delivered == 0 {
         return UNTOUCHED.to_owned();
     }
-    let delivered =
-        format!("{} of {} messages are safe in {}", summary.delivered, summary.listed, maildir.display());
+    let delivered = format!("{} of {} messages are safe in {place}", summary.delivered, summary.listed);
     match &summary.deletion {
+        _ if summary.deleted > 0 => {
+            format!("{delivered}, {} of them deleted on the server.", summary.deleted)
+        }
         Deletion::Committed { messages } => format!("{delivered}, {messages} of them deleted on the server."),
         Deletion::NoneMarked => format!("{delivered}; nothing was deleted."),
         Deletion::Refused { messages, .. } | Deletion::Unknown { messages, .. } => format!(
-            "{delivered}. {messages} were marked for deletion; servers should keep them after such an end, and then \
-             they are fetched again."
+            "{delivered}. {messages} were marked for deletion; whether the server deleted them, the next run finds out."
         ),
         _ => format!("{delivered}."),
     }

@@ -6,9 +6,11 @@ mod explain;
 mod output;
 mod password;
 mod providers;
+mod retrieval;
 mod session;
 mod settings;
 mod signin;
+mod state;
 mod text;
 
 use std::process::ExitCode;

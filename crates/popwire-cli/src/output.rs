@@ -1,6 +1,7 @@
 //! Where words go: what was asked for to stdout, everything else to stderr.
 
 use std::io::{self, IsTerminal as _, Stderr, Stdout, Write as _};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
@@ -25,14 +26,19 @@ pub(crate) enum Verbosity {
     Conversation,
 }
 
-/// Both streams, and how to use them.
-#[derive(Debug)]
+/// Both streams, and how to use them. Clones write to the same streams, a line at a time.
+#[derive(Clone, Debug)]
 pub(crate) struct Output {
-    out: AutoStream<Stdout>,
-    err: AutoStream<Stderr>,
+    streams: Arc<Mutex<Streams>>,
     colors: ColorChoice,
     verbosity: Verbosity,
     json: bool,
+}
+
+#[derive(Debug)]
+struct Streams {
+    out: AutoStream<Stdout>,
+    err: AutoStream<Stderr>,
     /// The first failure of stdout: after it, nothing more is written there.
     failed: Option<io::Error>,
 }
@@ -45,8 +51,11 @@ impl Output {
             Color::Never => ColorChoice::Never,
         };
         Self {
-            out: AutoStream::new(io::stdout(), colors),
-            err: AutoStream::new(io::stderr(), colors),
+            streams: Arc::new(Mutex::new(Streams {
+                out: AutoStream::new(io::stdout(), colors),
+                err: AutoStream::new(io::stderr(), colors),
+                failed: None,
+            })),
             colors,
             verbosity: match args.verbose {
                 _ if args.quiet => Verbosity::Quiet,
@@ -55,8 +64,11 @@ impl Output {
                 _ => Verbosity::Conversation,
             },
             json: args.json,
-            failed: None,
         }
+    }
+
+    fn streams(&self) -> MutexGuard<'_, Streams> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn verbosity(&self) -> Verbosity {
@@ -78,14 +90,15 @@ impl Output {
 
     /// Whether stdout still takes what is written. A reader that went away, like `head`, is no error.
     pub(crate) fn takes_more(&self) -> bool {
-        self.failed.is_none()
+        self.streams().failed.is_none()
     }
 
     /// A line of what was asked for.
     pub(crate) fn line(&mut self, line: &str) {
-        if self.failed.is_none() {
-            let written = writeln!(self.out, "{line}").and_then(|()| self.out.flush());
-            self.failed = written.err();
+        let mut streams = self.streams();
+        if streams.failed.is_none() {
+            let written = writeln!(streams.out, "{line}").and_then(|()| streams.out.flush());
+            streams.failed = written.err();
         }
     }
 
@@ -108,13 +121,13 @@ impl Output {
     /// A line on stderr, for those who asked for this much.
     pub(crate) fn note(&mut self, from: Verbosity, line: &str) {
         if self.verbosity >= from {
-            let _ = writeln!(self.err, "{FAINT}{line}{FAINT:#}");
+            let _ = writeln!(self.streams().err, "{FAINT}{line}{FAINT:#}");
         }
     }
 
     pub(crate) fn warn(&mut self, line: &str) {
         // Nobody is left to tell if stderr fails.
-        let _ = writeln!(self.err, "{WARNING}warning:{WARNING:#} {line}");
+        let _ = writeln!(self.streams().err, "{WARNING}warning:{WARNING:#} {line}");
     }
 
     pub(crate) fn error(&mut self, problem: &Problem) {
@@ -124,7 +137,7 @@ impl Output {
         let what = text::wrap(&format!("error: {}", problem.sentence()), columns, "");
         let what = what.strip_prefix("error:").unwrap_or(&what);
         let advice = text::wrap(&problem.advice, columns, "  ");
-        let _ = writeln!(self.err, "{ERROR}error:{ERROR:#}{what}\n{advice}");
+        let _ = writeln!(self.streams().err, "{ERROR}error:{ERROR:#}{what}\n{advice}");
         self.event(&ErrorEvent {
             event: "error",
             exit: problem.exit.code(),
@@ -155,7 +168,8 @@ impl Output {
 
     /// The exit code, when all is said.
     pub(crate) fn finish(mut self, exit: Exit) -> Exit {
-        match self.failed.take() {
+        let failed = self.streams().failed.take();
+        match failed {
             Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                 let what = format!("stdout cannot be written: {error}");
                 self.error(&Problem::new(Exit::Io, what, "The mail itself is not concerned."));

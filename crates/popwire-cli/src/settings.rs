@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use popwire::{Connector, Login, PopUrl, Security, Text, Timeouts, Tls, TraceLevel};
+use popwire_retriever::AccountKey;
 
 use crate::args::ConnectArgs;
 use crate::explain::Problem;
@@ -18,6 +19,8 @@ pub(crate) struct Account {
     pub(crate) name: String,
     pub(crate) connector: Connector,
     pub(crate) sign_in: SignIn,
+    /// The time for all of it, however many sessions that takes.
+    pub(crate) deadline: Option<Duration>,
 }
 
 impl Account {
@@ -32,13 +35,19 @@ impl Account {
             name: name(sign_in.user(), url.host()),
             connector: connector(args, &url, output)?,
             sign_in,
+            deadline: args.deadline.map(Duration::from_secs),
         })
     }
 
     /// An account whose connector is made already.
     pub(crate) fn of(user: &str, connector: Connector) -> Self {
         let name = name(user.as_bytes(), connector.host());
-        Self { name, connector, sign_in: SignIn::by_password(user) }
+        Self { name, connector, sign_in: SignIn::by_password(user), deadline: None }
+    }
+
+    /// By what the ledger knows it.
+    pub(crate) fn key(&self) -> AccountKey {
+        AccountKey::new(self.sign_in.user(), self.connector.host(), self.connector.effective_port())
     }
 
     pub(crate) fn host(&self) -> &str {

@@ -22,23 +22,22 @@ pub trait Destination: fmt::Debug + Send {
     /// message that one destination has and another lacks is remembered by it.
     fn name(&self) -> &str;
 
+    /// Whether [`marks`](Self::marks) tells which messages are here. What another kind of destination got just before a crash
+    /// it gets once more.
+    fn remembers(&self) -> bool;
+
     /// The marks of all messages that are here, durably, of those that popwire delivered: a message whose mark is among
-    /// them need not be delivered again. What a crash left in parts is removed, or is not counted. `None` if the
-    /// destination cannot tell: then a message that it got just before a crash comes twice.
+    /// them need not be delivered again. What a crash left in parts is removed, or is not counted.
     ///
     /// # Errors
     ///
     /// If it cannot be looked at.
-    fn marks(&mut self) -> Result<Option<HashSet<Mark>>, DeliveryError>;
+    fn marks(&mut self) -> Result<HashSet<Mark>, DeliveryError>;
 
-    /// Where the octets of a message are to be gathered, if this destination has a better place for them than others: one
-    /// from which it can take them over without a copy.
-    ///
-    /// # Errors
-    ///
-    /// If that place cannot take any. No message is asked for then.
-    fn spool(&mut self) -> Result<Option<Spool>, DeliveryError> {
-        Ok(None)
+    /// What gives each message a place to be gathered in while it is received, if this destination has a better one than
+    /// others: one that it can take over without a copy.
+    fn spooler(&self) -> Option<Spooler> {
+        None
     }
 
     /// Does everything ahead that can be done ahead, and gives a result for each message, in order. What an earlier call
@@ -49,6 +48,13 @@ pub trait Destination: fmt::Debug + Send {
     /// message is here for good, through loss of power too, once its result says so. The text tells people where it is.
     fn commit(&mut self, parcels: &[&Parcel]) -> Vec<Result<String, DeliveryError>>;
 }
+
+/// Gives a new spool for each message.
+///
+/// # Errors
+///
+/// If the destination's place cannot take any. No message is asked for then.
+pub type Spooler = Box<dyn FnMut() -> Result<Spool, DeliveryError> + Send>;
 
 /// A message that was received whole, on its way to the destinations.
 #[derive(Debug)]

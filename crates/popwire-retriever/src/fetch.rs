@@ -1,311 +1,264 @@
-//! A retrieval session, in the order that loses nothing.
+//! A retrieval: as many sessions as it takes, in the order that loses nothing and doubles nothing.
 
-use std::io::{self, Write};
+use std::collections::HashSet;
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
-use popwire::blocking::{Client, Message};
-use popwire::{Farewell, MessageNumber};
+use popwire::blocking::Client;
 
-use crate::maildir::{Committer, Delivered, Delivery, DeliveryError, Flush, Maildir};
+use crate::destination::Destination;
+use crate::identity::{AccountKey, Mark, MessageKey};
+use crate::ledger::{Change, Ledger};
+use crate::policy::{Keep, Rule};
 
 mod listing;
 mod observer;
 mod outcome;
+mod plan;
+mod receive;
+mod recognise;
+mod recover;
+mod session;
 #[cfg(test)]
 mod tests;
 
 pub use listing::{Listed, Listing};
-pub use observer::{Observer, Silent};
-pub use outcome::{Cause, Deletion, Failure, Stopped, Summary};
+pub use observer::{Delivered, Notice, Observer, Silent};
+pub use outcome::{Cause, Deletion, Failure, Recovered, Stopped, Summary};
+pub use plan::{Action, Plan};
 
-/// What to fetch, and where to.
-#[derive(Clone, Debug)]
-#[must_use = "nothing happens before `run`"]
+/// So many failures, and a message is not tried any more: it stays on the server, and every run says so.
+pub const QUARANTINE: u32 = 3;
+
+/// How often in a row a connection may break without having brought a message, before the run ends.
+const FRUITLESS: u32 = 2;
+
+/// What to fetch of an account, where to, and what to leave on the server.
 pub struct Fetch<'a> {
-    maildir: &'a Maildir,
-    delete: bool,
+    account: AccountKey,
+    ledger: &'a dyn Ledger,
+    destinations: Vec<Box<dyn Destination>>,
+    keep: Keep,
+    rules: Vec<Rule>,
     limit: Option<usize>,
-    flush: Flush,
+    limit_octets: Option<u64>,
+    batch: Option<usize>,
+    accept_new_ids: bool,
+    dry_run: bool,
+    added: Vec<u8>,
+    pause: Duration,
+    stop: Arc<AtomicBool>,
 }
 
 impl<'a> Fetch<'a> {
-    /// Fetch everything into this Maildir, and keep it on the server.
-    pub fn new(maildir: &'a Maildir) -> Self {
-        Self { maildir, delete: false, limit: None, flush: Flush::default() }
+    /// Fetch what this account has and the ledger does not know as delivered, and keep it on the server.
+    #[must_use]
+    pub fn new(account: AccountKey, ledger: &'a dyn Ledger) -> Self {
+        Self {
+            account,
+            ledger,
+            destinations: Vec::new(),
+            keep: Keep::forever(),
+            rules: Vec::new(),
+            limit: None,
+            limit_octets: None,
+            batch: None,
+            accept_new_ids: false,
+            dry_run: false,
+            added: Vec::new(),
+            pause: Duration::from_secs(1),
+            stop: Arc::default(),
+        }
     }
 
-    /// Whether messages are deleted on the server, each after it is durable here. Default no.
-    pub fn delete(mut self, delete: bool) -> Self {
-        self.delete = delete;
+    /// Deliver here too. A message counts as delivered when all destinations have it.
+    #[must_use]
+    pub fn to(mut self, destination: Box<dyn Destination>) -> Self {
+        self.destinations.push(destination);
         self
     }
 
-    /// Fetch so many messages at most, those with the lowest numbers. Default all.
+    /// What stays on the server after it was delivered. Default everything.
+    #[must_use]
+    pub fn keep(mut self, keep: Keep) -> Self {
+        self.keep = keep;
+        self
+    }
+
+    /// What is not fetched, or not whole. Default nothing.
+    #[must_use]
+    pub fn rules(mut self, rules: impl IntoIterator<Item = Rule>) -> Self {
+        self.rules = rules.into_iter().collect();
+        self
+    }
+
+    /// Fetch so many messages at most. Default all.
+    #[must_use]
     pub fn limit(mut self, messages: Option<usize>) -> Self {
         self.limit = messages;
         self
     }
 
-    /// How the files are flushed. Default [`Flush::Auto`].
-    pub fn flush(mut self, flush: Flush) -> Self {
-        self.flush = flush;
+    /// Fetch messages of so many octets together at most, by the server's count; the first one in any case. Default all.
+    #[must_use]
+    pub fn limit_octets(mut self, octets: Option<u64>) -> Self {
+        self.limit_octets = octets;
         self
     }
 
-    /// Fetch over this session, which must be logged in, and end it.
+    /// Say QUIT after so many messages, and go on in another session: over a bad line less is at stake, and some servers list
+    /// a part of their messages only. Default never.
+    #[must_use]
+    pub fn batch(mut self, messages: Option<usize>) -> Self {
+        self.batch = messages.filter(|&messages| messages > 0);
+        self
+    }
+
+    /// Fetch messages as new if the server has renumbered its mail and does not show whether it is the same. Default no: the
+    /// run ends with [`Cause::Renumbered`].
+    #[must_use]
+    pub fn accept_new_ids(mut self, accept: bool) -> Self {
+        self.accept_new_ids = accept;
+        self
+    }
+
+    /// Only find out what would be done: see [`Observer::planned`]. Nothing is fetched, deleted or noted.
+    #[must_use]
+    pub fn dry_run(mut self, dry: bool) -> Self {
+        self.dry_run = dry;
+        self
+    }
+
+    /// Header lines to put in front of each message, each with its line end. Default none: messages stay what they are.
+    #[must_use]
+    pub fn add_header_lines(mut self, lines: impl Into<Vec<u8>>) -> Self {
+        self.added = lines.into();
+        self
+    }
+
+    /// How long to wait before a broken connection is replaced. Default a second: a server may need a moment to let go of
+    /// the maildrop.
+    #[must_use]
+    pub fn pause(mut self, pause: Duration) -> Self {
+        self.pause = pause;
+        self
+    }
+
+    /// End as soon as this becomes true: between two messages, or in the middle of one. What was received whole is delivered
+    /// and noted; nothing more is deleted.
+    #[must_use]
+    pub fn stop_when(mut self, stop: Arc<AtomicBool>) -> Self {
+        self.stop = stop;
+        self
+    }
+
+    /// Fetch. `connect` gives a session that is logged in, each time one is needed: once, mostly.
     ///
     /// Messages that failed alone are in [`Summary::failures`], and what became of the deletions is in
     /// [`Summary::deletion`]: look at both.
     ///
     /// # Errors
     ///
-    /// [`Stopped`] if the session broke, or nothing more can be stored; the summary of what was done until then is in it.
-    pub fn run(&self, mut client: Client, observer: &mut dyn Observer) -> Result<Summary, Box<Stopped>> {
-        let mut summary = Summary::default();
-        let stop = self.messages(&mut client, observer, &mut summary).err();
-        summary.deletion = end(client, stop.as_ref());
-        match stop {
-            None => {
-                observer.finished(&summary);
-                Ok(summary)
+    /// [`Stopped`] if no session could be had, connections broke too often, or nothing more can be stored; the summary of
+    /// what was done until then is in it.
+    pub fn run(
+        &mut self,
+        connect: &mut dyn FnMut() -> Result<Client, Box<dyn Error + Send + Sync>>,
+        observer: &mut dyn Observer,
+    ) -> Result<Summary, Box<Stopped>> {
+        let mut run = Run::default();
+        match self.sessions(&mut run, connect, observer) {
+            Ok(()) => Ok(run.summary),
+            Err(cause) => {
+                Err(Box::new(Stopped { account: self.account.clone(), cause, summary: run.summary }))
             }
-            Some(cause) => Err(Box::new(Stopped { cause, summary })),
         }
     }
 
-    fn messages(
-        &self,
-        client: &mut Client,
+    fn sessions(
+        &mut self,
+        run: &mut Run,
+        connect: &mut dyn FnMut() -> Result<Client, Box<dyn Error + Send + Sync>>,
         observer: &mut dyn Observer,
-        summary: &mut Summary,
     ) -> Result<(), Cause> {
-        let listing = Listing::ask(client)?;
-        summary.listed = listing.messages.len();
-        observer.opened(&listing);
-        let count = listing.messages.len().min(self.limit.unwrap_or(usize::MAX));
-        let wanted = listing.messages.get(..count).unwrap_or_default();
-        if wanted.is_empty() {
+        let _lock = self.ledger.lock(&self.account)?;
+        if !self.dry_run {
+            self.recover(run)?;
+        }
+        let mut fruitless = 0;
+        let ended = loop {
+            if self.stop.load(Ordering::Relaxed) {
+                break Err(Cause::Interrupted);
+            }
+            let client = match connect() {
+                Ok(client) => client,
+                Err(error) => break Err(Cause::Connect(error)),
+            };
+            run.summary.sessions += 1;
+            let before = run.summary.delivered;
+            match self.session(client, run, observer) {
+                Ok(session::End::Done) => break Ok(()),
+                Ok(session::End::More) => {}
+                Err(cause) if cause.is_broken_session() => {
+                    let suspect = run.suspect.take();
+                    if let Some(key) = suspect.as_ref().and_then(|suspect| suspect.key.clone()) {
+                        run.suspected.push((key, cause.to_string()));
+                    }
+                    fruitless = if run.summary.delivered > before { 0 } else { fruitless + 1 };
+                    if fruitless >= FRUITLESS {
+                        break Err(cause);
+                    }
+                    observer.reconnecting(&cause);
+                    if let Some(Suspect { message, key, tries }) = suspect {
+                        let failure = Failure { message, key, cause, tries };
+                        observer.failed(&failure);
+                        run.summary.failures.push(failure);
+                    }
+                    thread::sleep(self.pause);
+                }
+                Err(cause) => break Err(cause),
+            }
+        };
+        self.accuse(run)?;
+        ended
+    }
+
+    /// A message that a connection broke at is counted as failed if others came over: then it was not the line alone.
+    fn accuse(&self, run: &mut Run) -> Result<(), Cause> {
+        let suspected = std::mem::take(&mut run.suspected);
+        if run.received == 0 {
             return Ok(());
         }
-        let mut received = Received::default();
-        self.receive(client, wanted, &mut received, observer, summary)?;
-        // Also where the disk is full: what is safe here need not come again.
-        if self.delete && !received.doubtful {
-            let marked = mark(client, &received.delivered, observer, summary);
-            received.stopped_by(marked.err());
-        }
-        received.stop.map_or(Ok(()), Err)
-    }
-
-    /// RETR for all of them, into the Maildir.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot begin.
-    fn receive<'l>(
-        &self,
-        client: &mut Client,
-        wanted: &'l [Listed],
-        received: &mut Received<'l>,
-        observer: &mut dyn Observer,
-        summary: &mut Summary,
-    ) -> Result<(), Cause> {
-        // Before RETR: many servers take a message for read once it was sent.
-        let mut next = Some(self.maildir.deliver()?);
-        let mut committer = Committer::new(self.maildir, self.flush).map_err(|source| DeliveryError::Io {
-            doing: "starting a thread for",
-            path: self.maildir.path().into(),
-            source,
-        })?;
-        let mut messages = client.retrieve_many(wanted.iter().map(|listed| listed.number));
-        for (at, listed) in wanted.iter().enumerate() {
-            observer.begun(listed);
-            let Some((_, message)) = messages.next() else { break };
-            let delivery = next.take().map_or_else(|| self.maildir.deliver(), Ok);
-            let taken = take(message, delivery, listed, observer)
-                .and_then(|delivery| Ok(committer.push(at, delivery)?));
-            received.stopped_by(note(listed, taken.err(), observer, summary));
-            for (at, result) in committer.finished() {
-                let listed = wanted.get(at).unwrap_or(listed);
-                settle(listed, result, received, observer, summary);
-            }
-            if received.stop.is_some() {
-                break;
-            }
-        }
-        if received.stop.is_some() && !received.doubtful {
-            // The session is sound, and is wanted for the deletions.
-            messages.stop();
-            while let Some((_, message)) = messages.next() {
-                let skipped = message.and_then(|mut message| message.copy_to(&mut io::sink()));
-                let failed = skipped.err().map(Cause::Session).filter(|cause| !cause.is_about_one_message());
-                received.stopped_by(failed);
-            }
-        }
-        for (at, result) in committer.finish() {
-            if let Some(listed) = wanted.get(at) {
-                settle(listed, result, received, observer, summary);
-            }
-        }
-        Ok(())
+        let failed = suspected.into_iter().map(|(key, reason)| Change::Failed { key, reason });
+        Ok(self.ledger.record(&self.account, &failed.collect::<Vec<_>>())?)
     }
 }
 
-/// What came of asking for messages.
+/// What is known across the sessions of a run.
 #[derive(Default)]
-struct Received<'l> {
-    /// The messages that survive loss of power.
-    delivered: Vec<&'l Listed>,
-    /// Why there are no more of them: the first reason.
-    stop: Option<Cause>,
-    /// The session failed, be it the first reason or not. Where an answer is missing, another may have been taken for it:
-    /// nothing is deleted then.
-    doubtful: bool,
+struct Run {
+    summary: Summary,
+    /// How many messages came over whole.
+    received: u64,
+    /// How many were asked for, and their octets, by the server's count.
+    asked: usize,
+    asked_octets: u64,
+    /// The messages that failed in this run, and are not tried again in it.
+    tried: HashSet<MessageKey>,
+    /// The message that was being received when the connection broke.
+    suspect: Option<Suspect>,
+    /// All such messages of this run, and what happened.
+    suspected: Vec<(MessageKey, String)>,
+    /// What is in the destinations, if the ledger may have forgotten something.
+    marks: Option<Vec<HashSet<Mark>>>,
 }
 
-impl Received<'_> {
-    fn stopped_by(&mut self, stop: Option<Cause>) {
-        self.doubtful |= matches!(stop, Some(Cause::Session(_)));
-        self.stop = self.stop.take().or(stop);
-    }
-}
-
-/// A message into its file. It is not durable yet.
-fn take(
-    message: popwire::Result<Message<'_>>,
-    delivery: Result<Delivery, DeliveryError>,
-    listed: &Listed,
-    observer: &mut dyn Observer,
-) -> Result<Delivery, Cause> {
-    let mut message = message?;
-    let mut writer = Writer { delivery: delivery?, failed: None, listed, observer };
-    let copied = message.copy_to(&mut writer);
-    if let Some(error) = writer.failed {
-        return Err(error.into());
-    }
-    copied?;
-    Ok(writer.delivery)
-}
-
-/// What became of a message that was handed to the committer.
-fn settle<'l>(
-    listed: &'l Listed,
-    result: Result<Delivered, DeliveryError>,
-    received: &mut Received<'l>,
-    observer: &mut dyn Observer,
-    summary: &mut Summary,
-) {
-    match result {
-        Ok(done) => {
-            summary.delivered += 1;
-            summary.octets += done.octets;
-            observer.delivered(listed, &done);
-            received.delivered.push(listed);
-        }
-        Err(error) => received.stopped_by(note(listed, Some(error.into()), observer, summary)),
-    }
-}
-
-/// Notes a failure that is about this message alone; gives the cause if it is not.
-fn note(
-    listed: &Listed,
-    cause: Option<Cause>,
-    observer: &mut dyn Observer,
-    summary: &mut Summary,
-) -> Option<Cause> {
-    let cause = cause?;
-    if !cause.is_about_one_message() {
-        return Some(cause);
-    }
-    let failure = Failure { message: listed.clone(), cause };
-    observer.failed(&failure);
-    summary.failures.push(failure);
-    None
-}
-
-/// DELE for messages that are safe here. A refusal is noted, and the message is fetched again next time.
-fn mark(
-    client: &mut Client,
-    delivered: &[&Listed],
-    observer: &mut dyn Observer,
-    summary: &mut Summary,
-) -> Result<(), Cause> {
-    let numbers: Vec<MessageNumber> = delivered.iter().map(|listed| listed.number).collect();
-    for (listed, (number, answer)) in delivered.iter().zip(client.delete_many(numbers)) {
-        match answer {
-            Ok(_) => observer.marked(listed),
-            Err(error) if error.is_refused() => {
-                observer.not_marked(listed, &error);
-                summary.not_marked.push((number, error));
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
-}
-
-/// Takes a message's octets. It keeps the error of the destination in its own type, so that every other error of the
-/// copy is surely the session's.
-struct Writer<'a> {
-    delivery: Delivery,
-    failed: Option<DeliveryError>,
-    listed: &'a Listed,
-    observer: &'a mut dyn Observer,
-}
-
-impl Write for Writer<'_> {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        match self.delivery.write(octets) {
-            Ok(written) => {
-                self.observer.progress(self.listed, self.delivery.octets());
-                Ok(written)
-            }
-            Err(error) => {
-                self.failed = Some(error.downcast::<DeliveryError>().unwrap_or_else(|source| {
-                    let path = self.delivery.name().into();
-                    DeliveryError::Io { doing: "writing", path, source }
-                }));
-                Err(io::ErrorKind::Other.into())
-            }
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.delivery.flush()
-    }
-}
-
-/// QUIT, and what became of the deletions.
-fn end(client: Client, stop: Option<&Cause>) -> Deletion {
-    let messages = client.marked();
-    let farewell = worth_a_farewell(stop, &client).then(|| client.quit());
-    match farewell {
-        _ if messages == 0 => Deletion::NoneMarked,
-        Some(Farewell::Committed { .. }) => Deletion::Committed { messages },
-        Some(Farewell::Refused { reply, .. }) => Deletion::Refused { messages, reply },
-        Some(Farewell::Unknown { error, .. }) => Deletion::Unknown { messages, error: Some(error) },
-        // The session ended without QUIT. By RFC 1939 nothing is deleted then, but servers differ.
-        _ => Deletion::Unknown { messages, error: None },
-    }
-}
-
-/// Whether QUIT can still be said, and is worth its wait. After a timeout it first waits once more for what the server
-/// owes: that is worth it only if there are deletions to save, since without them the next run fetches all of it again.
-fn worth_a_farewell(stop: Option<&Cause>, client: &Client) -> bool {
-    match stop {
-        Some(Cause::Session(_)) if client.is_broken() => false,
-        Some(Cause::Session(error)) if error.is_timeout() => client.marked() > 0,
-        _ => true,
-    }
-}
-
-impl From<popwire::Error> for Cause {
-    fn from(error: popwire::Error) -> Self {
-        Self::Session(error)
-    }
-}
-
-impl From<DeliveryError> for Cause {
-    fn from(error: DeliveryError) -> Self {
-        Self::Destination(error)
-    }
+/// A message at which a connection broke.
+struct Suspect {
+    message: Listed,
+    key: Option<MessageKey>,
+    tries: u32,
 }

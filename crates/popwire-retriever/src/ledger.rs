@@ -18,6 +18,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::identity::{AccountKey, Hash, MessageKey};
@@ -33,6 +34,14 @@ pub use sqlite::SqliteLedger;
 ///
 /// [`SqliteLedger`] is the one of a machine; another, shared by several, would be another implementation.
 pub trait Ledger: fmt::Debug + Send + Sync {
+    /// Takes the account for one run, until the guard is dropped or the process dies: two runs that knew nothing of each
+    /// other would deliver the same messages.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::is_locked`] if another run has it; nobody waits for that one.
+    fn lock(&self, account: &AccountKey) -> Result<AccountLock, LedgerError>;
+
     /// What is known of these messages, one answer for each in order; and which others were on the server when it listed
     /// its messages last.
     ///
@@ -90,6 +99,23 @@ pub trait Ledger: fmt::Debug + Send + Sync {
     ///
     /// If the ledger cannot be read.
     fn may_have_forgotten(&self, account: &AccountKey) -> Result<bool, LedgerError>;
+}
+
+/// Holds an account for one run. See [`Ledger::lock`].
+#[must_use = "dropped, it lets go of the account"]
+pub struct AccountLock(#[expect(dead_code, reason = "held for its drop")] Box<dyn Send>);
+
+impl AccountLock {
+    /// What is dropped when the account is let go.
+    pub fn new(guard: impl Send + 'static) -> Self {
+        Self(Box::new(guard))
+    }
+}
+
+impl fmt::Debug for AccountLock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AccountLock")
+    }
 }
 
 /// What is known of the messages that a server lists.
@@ -301,6 +327,8 @@ pub enum Change {
 /// What is known of a message that was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Received {
+    /// Its size by the server's listing, in octets.
+    pub listed: Option<u64>,
     /// Its octets.
     pub octets: u64,
     /// The SHA-256 of them.
@@ -310,12 +338,12 @@ pub struct Received {
 }
 
 /// Why the ledger could not be read or written.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct LedgerError {
     /// The ledger's file.
     pub path: PathBuf,
-    kind: LedgerErrorKind,
+    kind: Arc<LedgerErrorKind>,
 }
 
 #[derive(Debug)]
@@ -326,6 +354,10 @@ pub(crate) enum LedgerErrorKind {
     },
     /// The file is no ledger.
     NotALedger,
+    /// Another run has this account.
+    Locked {
+        account: AccountKey,
+    },
     Sqlite(rusqlite::Error),
     Io {
         doing: &'static str,
@@ -335,13 +367,13 @@ pub(crate) enum LedgerErrorKind {
 
 impl LedgerError {
     pub(crate) fn new(path: impl Into<PathBuf>, kind: LedgerErrorKind) -> Self {
-        Self { path: path.into(), kind }
+        Self { path: path.into(), kind: Arc::new(kind) }
     }
 
     /// Whether the disk is full.
     #[must_use]
     pub fn is_disk_full(&self) -> bool {
-        match &self.kind {
+        match &*self.kind {
             LedgerErrorKind::Sqlite(error) => {
                 error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
             }
@@ -352,10 +384,16 @@ impl LedgerError {
         }
     }
 
+    /// Whether the account is being fetched by another run.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        matches!(*self.kind, LedgerErrorKind::Locked { .. })
+    }
+
     /// Whether another process held it for too long.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        matches!(&self.kind, LedgerErrorKind::Sqlite(error) if matches!(
+        matches!(&*self.kind, LedgerErrorKind::Sqlite(error) if matches!(
             error.sqlite_error_code(),
             Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked)
         ))
@@ -364,26 +402,27 @@ impl LedgerError {
     /// Whether the file's contents are damaged.
     #[must_use]
     pub fn is_damaged(&self) -> bool {
-        matches!(&self.kind, LedgerErrorKind::Sqlite(error) if salvage::tells_damage(error))
+        matches!(&*self.kind, LedgerErrorKind::Sqlite(error) if salvage::tells_damage(error))
     }
 
     /// Whether a newer popwire made it, which this one cannot read.
     #[must_use]
     pub fn is_newer(&self) -> bool {
-        matches!(self.kind, LedgerErrorKind::Newer { .. })
+        matches!(*self.kind, LedgerErrorKind::Newer { .. })
     }
 }
 
 impl fmt::Display for LedgerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path.display();
-        match &self.kind {
+        match &*self.kind {
             LedgerErrorKind::Newer { version } => write!(
                 f,
                 "the ledger {path} was made by a newer popwire (its format is {version}, this one knows {})",
                 schema::VERSION
             ),
             LedgerErrorKind::NotALedger => write!(f, "{path} is no ledger of popwire's"),
+            LedgerErrorKind::Locked { account } => write!(f, "{account} is being fetched by another popwire"),
             LedgerErrorKind::Sqlite(_) => write!(f, "the ledger {path} cannot be used"),
             LedgerErrorKind::Io { doing, .. } => write!(f, "{doing} {path} failed"),
         }
@@ -392,7 +431,7 @@ impl fmt::Display for LedgerError {
 
 impl std::error::Error for LedgerError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match &self.kind {
+        match &*self.kind {
             LedgerErrorKind::Sqlite(error) => Some(error),
             LedgerErrorKind::Io { source, .. } => Some(source),
             _ => None,

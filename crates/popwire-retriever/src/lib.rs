@@ -50,6 +50,7 @@
 //! # Ok(()) }
 //! ```
 
+mod courier;
 mod destination;
 mod error;
 mod fetch;
@@ -58,11 +59,17 @@ mod folder;
 mod identity;
 mod ledger;
 pub mod maildir;
+mod policy;
 
-pub use destination::{Destination, Parcel, Spool, SpoolReader};
+pub use destination::{Destination, Parcel, Spool, SpoolReader, Spooler};
 pub use error::DeliveryError;
-pub use fetch::{Cause, Deletion, Failure, Fetch, Listed, Listing, Observer, Silent, Stopped, Summary};
+pub use fetch::{
+    Action, Cause, Deletion, Delivered, Failure, Fetch, Listed, Listing, Notice, Observer, Plan, QUARANTINE,
+    Recovered, Silent, Stopped, Summary,
+};
 pub use identity::{AccountKey, Hash, HeaderHash, Identity, Mark, MessageKey};
 pub use ledger::{
-    Change, Delivery, Entry, Known, Ledger, LedgerError, Received, Recollection, Salvage, SqliteLedger, State,
+    AccountLock, Change, Delivery, Entry, Known, Ledger, LedgerError, Received, Recollection, Salvage,
+    SqliteLedger, State,
 };
+pub use policy::{Keep, Rule, Test, Then};

@@ -6,23 +6,26 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use popwire::{Connector, Login, Tls, TraceLevel};
-use popwire_retriever::Fetch;
-use popwire_retriever::maildir::Maildir;
+use popwire_retriever::maildir::{Flush, Maildir, MaildirDestination};
+use popwire_retriever::{Fetch, Keep};
 use popwire_server::{Maildrop, Server};
 use serde::Serialize;
 
-use super::progress::Progress;
 use crate::args::DemoArgs;
 use crate::explain::{self, Exit, Problem};
 use crate::output::{Output, Verbosity};
-use crate::session;
+use crate::retrieval::{Progress, connecting};
 use crate::settings::Account;
+use crate::state;
 use crate::text;
 
 mod mail;
 
 const USER: &str = "demo";
 const PASSWORD: &str = "not a secret";
+
+/// The folder of the demo's ledger, in its Maildir.
+const STATE: &str = ".state";
 
 /// The file that says that a Maildir is the demo's.
 const MARK: &str = ".made-by-popwire-demo";
@@ -45,9 +48,13 @@ pub(super) fn run(args: &DemoArgs, output: &mut Output) -> Result<Exit, Problem>
     ));
 
     let begun = Instant::now();
-    let client = session::open(&account, Login::password(USER, PASSWORD), output)?;
-    let fetch = Fetch::new(&maildir).delete(true);
-    let ended = fetch.run(client, &mut Progress::new(&account.name, None, output));
+    // Beside the mail: the demo's mail is none of the ledger's of every day.
+    let ledger = state::open_in(&args.into.join(STATE), output)?;
+    let login = Login::password(USER, PASSWORD);
+    let ended = Fetch::new(account.key(), &ledger)
+        .to(Box::new(MaildirDestination::new(maildir.clone(), Flush::Auto)))
+        .keep(Keep::nothing())
+        .run(&mut connecting(&account, &login, output.clone()), &mut Progress::new(&account.name, output));
     let took = begun.elapsed();
     let summary = ended.map_err(|stopped| broken(stopped.to_string()))?;
     if let Some(problem) = explain::deletion(&summary, account.host()) {
@@ -136,7 +143,7 @@ fn clean_maildir(path: &Path) -> Result<Maildir, Problem> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(local(path, &error)),
         Ok(metadata) if metadata.is_dir() && is_file(&mark) => {
-            for folder in ["new", "cur", "tmp"] {
+            for folder in ["new", "cur", "tmp", STATE] {
                 empty(&path.join(folder))?;
             }
         }

@@ -4,7 +4,6 @@ mod demo;
 mod fetch;
 mod ls;
 mod probe;
-mod progress;
 mod serve;
 
 use crate::args::{Cli, Command};

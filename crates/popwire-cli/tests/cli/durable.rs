@@ -65,6 +65,7 @@ fn flushes(flush: &str) -> (usize, usize) {
         .args(["--delete", "--flush", flush, "--maildir"])
         .arg(home.path().join("Mail"))
         .env("POPWIRE_PASSWORD", PASSWORD)
+        .env("POPWIRE_STATE", home.path().join("state"))
         .output()
         .expect("strace is needed (apt-get install strace)");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

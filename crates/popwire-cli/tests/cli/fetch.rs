@@ -14,8 +14,11 @@ fn keep_is_the_default_and_is_said() {
     assert_eq!((run.out.lines().count(), run.err.as_str()), (1, ""));
     assert_eq!(world.delivered(), sorted(&MAIL));
     assert_eq!(world.left(1), 3);
-    world.fetch("--keep").good();
-    assert_eq!(world.left(2), 3);
+    // The second time there is nothing to fetch.
+    let run = world.fetch("--keep");
+    assert_eq!(run.good().out, "alice@localhost: nothing new; 3 messages on the server\n");
+    assert_eq!((world.left(2), world.delivered().len()), (3, 3));
+    assert!(!world.server.last_session().unwrap().client_lines().iter().any(|line| line.starts_with("RETR")));
 }
 
 #[test]
@@ -105,7 +108,7 @@ fn json_is_one_object_per_line() {
     assert_eq!((&delivered["number"], &delivered["account"]), (&1.into(), &"alice@localhost".into()));
     assert_eq!(delivered["size"], MAIL[0].len());
     assert!(delivered["uid"].is_string());
-    let stored = std::fs::read_to_string(delivered["dest"].as_str().unwrap()).unwrap();
+    let stored = std::fs::read_to_string(delivered["dest"][0].as_str().unwrap()).unwrap();
     assert_eq!(stored, MAIL[0]);
     let summary = &objects[6];
     assert_eq!(
@@ -124,7 +127,7 @@ fn verbose_shows_the_conversation_but_not_the_password() {
         assert!(run.good().err.contains(line), "{}", run.err);
     }
     assert!(!run.err.contains("no header"), "contents are left out");
-    let run = world.fetch("-v");
+    let run = world.fetch("-v --state another --maildir Other").good().clone();
     assert!(run.err.contains("message 3 (uid ") && !run.err.contains("C: "), "{}", run.err);
 }
 

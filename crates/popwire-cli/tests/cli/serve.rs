@@ -41,6 +41,7 @@ fn command(home: &Path, line: &str) -> Command {
         .args(line.split_whitespace())
         .current_dir(home)
         .env_clear()
+        .env("POPWIRE_STATE", home.join("state"))
         .env("PATH", std::env::var_os("PATH").unwrap())
         .stdin(Stdio::null())
         .stdout(Stdio::piped());

@@ -23,7 +23,7 @@ pub(crate) struct World {
 }
 
 /// How a run of the program ended.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Run {
     pub(crate) code: i32,
     pub(crate) out: String,
@@ -65,6 +65,7 @@ impl World {
             .current_dir(self.home.path())
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("POPWIRE_STATE", self.path("state"))
             .timeout(Duration::from_secs(60));
         command
     }

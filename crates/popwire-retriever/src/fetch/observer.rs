@@ -2,14 +2,24 @@
 
 use popwire::Error;
 
-use super::{Failure, Listed, Listing, Summary};
-use crate::maildir::Delivered;
+use super::{Failure, Listed, Listing, Plan};
+use crate::fetch::Cause;
 
 /// Hears what happens in a retrieval, as it happens. Every method does nothing by default.
 pub trait Observer {
     /// The mailbox is listed; nothing was fetched yet.
     fn opened(&mut self, listing: &Listing) {
         let _ = listing;
+    }
+
+    /// It is settled what becomes of each message.
+    fn planned(&mut self, plan: &Plan) {
+        let _ = plan;
+    }
+
+    /// Something is odd about the mailbox; the run goes on.
+    fn noticed(&mut self, notice: &Notice) {
+        let _ = notice;
     }
 
     /// A message is asked for.
@@ -22,9 +32,14 @@ pub trait Observer {
         let _ = (message, octets);
     }
 
-    /// The message is on the disk. It was not marked deleted yet.
+    /// Every destination has the message, durably. It was not marked deleted yet.
     fn delivered(&mut self, message: &Listed, delivered: &Delivered) {
         let _ = (message, delivered);
+    }
+
+    /// The message was delivered earlier, as its contents or its mark tell.
+    fn recognised(&mut self, message: &Listed) {
+        let _ = message;
     }
 
     /// A message was not delivered. It stays on the server, and the run goes on.
@@ -42,10 +57,55 @@ pub trait Observer {
         let _ = (message, error);
     }
 
-    /// The run came to its end. Not called if it was stopped.
-    fn finished(&mut self, summary: &Summary) {
-        let _ = summary;
+    /// The connection failed; the run goes on over another.
+    fn reconnecting(&mut self, cause: &Cause) {
+        let _ = cause;
     }
+}
+
+/// A message that was delivered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Delivered {
+    /// Its octets, as they were received.
+    pub octets: u64,
+    /// Their SHA-256.
+    pub content: crate::Hash,
+    /// Where it lies now, for people: one text for each destination that got it in this run.
+    pub places: Vec<String>,
+}
+
+/// Something odd about a mailbox, that loses nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Notice {
+    /// So many messages that were there are not listed any more, and nothing new is. Nothing is concluded from that: should
+    /// they come back, they are known.
+    Shrunk {
+        /// How many were there.
+        before: usize,
+        /// How many are left.
+        now: usize,
+    },
+    /// The server calls its messages by other unique-ids than before. So many were recognised by their headers.
+    Renumbered {
+        /// How many were known before.
+        known: usize,
+        /// How many of them were recognised.
+        recognised: usize,
+    },
+    /// The server has no unique-ids, or not for all messages: those without are known by their headers.
+    ByHeader {
+        /// How many.
+        messages: usize,
+    },
+    /// Rules ask for headers, and the server shows none (TOP): what they might hold back is fetched.
+    RulesWithoutTop,
+    /// Lines of the server's listing that could not be read; there may be a message behind each.
+    Unreadable {
+        /// How many.
+        lines: usize,
+    },
 }
 
 /// An [`Observer`] that does nothing.

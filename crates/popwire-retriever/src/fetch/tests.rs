@@ -6,6 +6,9 @@ use popwire::{Connector, Login, Pipelining, Security};
 use popwire_server::{Answer, Maildrop, QuitReply, Server};
 
 use super::*;
+use crate::ledger::SqliteLedger;
+use crate::maildir::{Flush, Maildir, MaildirDestination};
+use crate::policy::Keep;
 
 const MAIL: [&str; 3] =
     ["Subject: 1\r\n\r\none\r\n", "Subject: 2\r\n\r\n.two\r\n", "Subject: 3\r\n\r\n3\r\n"];
@@ -16,29 +19,44 @@ const BROKEN_END: &str = "+OK\r\nSubject: 2\r\n\r\ntext.\r\n";
 struct World {
     server: Server,
     home: tempfile::TempDir,
-    maildir: Maildir,
+    ledger: SqliteLedger,
 }
 
 /// A server with three messages, and a Maildir.
 fn world(describe: impl FnOnce(popwire_server::Builder) -> popwire_server::Builder) -> World {
     let home = tempfile::tempdir().unwrap();
-    let maildir = Maildir::create(home.path().join("Mail")).unwrap();
+    let ledger = SqliteLedger::open(home.path().join("ledger.sqlite3")).unwrap();
     let builder = Server::builder().user("alice", "s3cret", Maildrop::memory(MAIL));
-    World { server: describe(builder).start().unwrap(), home, maildir }
+    World { server: describe(builder).start().unwrap(), home, ledger }
 }
 
 impl World {
     fn client(&self) -> Client {
-        self.enter(&self.connector())
+        (self.connect())().unwrap()
+    }
+
+    fn connect(&self) -> impl FnMut() -> Result<Client, Box<dyn Error + Send + Sync>> + use<> {
+        enter(self.connector())
+    }
+
+    fn fetch(&self) -> Fetch<'_> {
+        let maildir = Maildir::create(self.home.path().join("Mail")).unwrap();
+        let account = AccountKey::new("alice", "127.0.0.1", 110);
+        Fetch::new(account, &self.ledger)
+            .to(Box::new(MaildirDestination::new(maildir, Flush::Auto)))
+            .pause(Duration::ZERO)
     }
 
     /// Does not wait long for what does not come.
-    fn impatient(&self, pipelining: Pipelining) -> Client {
+    fn impatient(
+        &self,
+        pipelining: Pipelining,
+    ) -> impl FnMut() -> Result<Client, Box<dyn Error + Send + Sync>> + use<> {
         let mut timeouts = popwire::Timeouts::default();
         timeouts.rescue = Some(Duration::from_millis(50));
         timeouts.first_octet = Duration::from_millis(500);
         timeouts.idle = Duration::from_millis(500);
-        self.enter(&self.connector().timeouts(timeouts).pipelining(pipelining))
+        enter(self.connector().timeouts(timeouts).pipelining(pipelining))
     }
 
     fn connector(&self) -> Connector {
@@ -48,10 +66,9 @@ impl World {
             .dangerous_login_without_verified_tls()
     }
 
-    fn enter(&self, connector: &Connector) -> Client {
-        let mut client = Client::connect(connector).unwrap();
-        client.login(&Login::password("alice", "s3cret")).unwrap();
-        client
+    /// The same mail for another server.
+    fn maildrop(&self) -> Maildrop {
+        self.server.maildrop("alice").unwrap()
     }
 
     fn lines(&self) -> Vec<String> {
@@ -70,6 +87,14 @@ impl World {
             .collect();
         contents.sort();
         contents
+    }
+}
+
+fn enter(connector: Connector) -> impl FnMut() -> Result<Client, Box<dyn Error + Send + Sync>> + use<> {
+    move || {
+        let mut client = Client::connect(&connector)?;
+        client.login(&Login::password("alice", "s3cret"))?;
+        Ok(client)
     }
 }
 
@@ -98,9 +123,10 @@ impl Observer for Witness<'_> {
 
     fn delivered(&mut self, message: &Listed, delivered: &Delivered) {
         assert!(!self.dele(message), "no DELE before the commit");
-        assert!(delivered.path.parent().unwrap().ends_with("Mail/new"));
-        assert_eq!(fs::metadata(&delivered.path).unwrap().len(), delivered.octets);
-        self.paths.push(delivered.path.clone());
+        let path = PathBuf::from(&delivered.places[0]);
+        assert!(path.parent().unwrap().ends_with("Mail/new"));
+        assert_eq!(fs::metadata(&path).unwrap().len(), delivered.octets);
+        self.paths.push(path);
     }
 
     fn marked(&mut self, message: &Listed) {
@@ -118,7 +144,7 @@ impl Observer for Witness<'_> {
 fn a_message_is_marked_only_after_it_lies_in_new() {
     let world = world(|server| server);
     let mut witness = Witness::of(&world);
-    let summary = Fetch::new(&world.maildir).delete(true).run(world.client(), &mut witness).unwrap();
+    let summary = world.fetch().keep(Keep::nothing()).run(&mut world.connect(), &mut witness).unwrap();
     assert_eq!((witness.marked, summary.delivered, summary.listed), (3, 3, 3));
     assert!(matches!(summary.deletion, Deletion::Committed { messages: 3 }));
     assert!(summary.is_complete());
@@ -132,7 +158,7 @@ fn a_message_is_marked_only_after_it_lies_in_new() {
 #[test]
 fn without_delete_no_dele_is_sent() {
     let world = world(|server| server);
-    let summary = Fetch::new(&world.maildir).run(world.client(), &mut Silent).unwrap();
+    let summary = world.fetch().run(&mut world.connect(), &mut Silent).unwrap();
     assert!(matches!(summary.deletion, Deletion::NoneMarked));
     assert_eq!((summary.delivered, world.left()), (3, 3));
     assert!(!world.lines().iter().any(|line| line.starts_with("DELE")));
@@ -141,7 +167,7 @@ fn without_delete_no_dele_is_sent() {
 #[test]
 fn the_limit_takes_the_lowest_numbers() {
     let world = world(|server| server);
-    let summary = Fetch::new(&world.maildir).limit(Some(2)).run(world.client(), &mut Silent).unwrap();
+    let summary = world.fetch().limit(Some(2)).run(&mut world.connect(), &mut Silent).unwrap();
     assert_eq!((summary.delivered, summary.listed), (2, 3));
     assert_eq!(world.new_files(), MAIL[..2]);
 }
@@ -150,7 +176,7 @@ fn the_limit_takes_the_lowest_numbers() {
 fn a_message_that_is_refused_stays_and_the_rest_goes_on() {
     let world = world(|server| server.script("RETR 2", "-ERR internal error\r\n"));
     let mut witness = Witness::of(&world);
-    let summary = Fetch::new(&world.maildir).delete(true).run(world.client(), &mut witness).unwrap();
+    let summary = world.fetch().keep(Keep::nothing()).run(&mut world.connect(), &mut witness).unwrap();
     assert_eq!(witness.failed, ["2: the server refused RETR: -ERR internal error"]);
     assert_eq!((summary.delivered, summary.failures.len()), (2, 1));
     assert!(!summary.is_complete());
@@ -163,37 +189,53 @@ fn a_message_that_is_refused_stays_and_the_rest_goes_on() {
 fn a_message_with_a_broken_end_stays() {
     let world = world(|server| server.script("RETR 2", BROKEN_END));
     let mut witness = Witness::of(&world);
-    let client = world.impatient(Pipelining::Never);
-    let summary = Fetch::new(&world.maildir).delete(true).run(client, &mut witness).unwrap();
+    let mut client = world.impatient(Pipelining::Never);
+    let summary = world.fetch().keep(Keep::nothing()).run(&mut client, &mut witness).unwrap();
     assert_eq!((summary.delivered, witness.failed.len(), world.left()), (2, 1, 1));
     assert_eq!(world.new_files(), [MAIL[0], MAIL[2]]);
 }
 
 #[test]
-fn where_a_broken_end_swallowed_an_answer_nothing_is_deleted() {
+fn q_091_a_message_that_swallowed_the_answer_behind_it_is_not_taken_for_delivered() {
     // With RETR 3 under way its answer stands where the end should, and cannot be told from mail.
     let world = world(|server| server.script("RETR 2", BROKEN_END));
-    let client = world.impatient(Pipelining::WhereAnnounced);
-    let stopped =
-        Fetch::new(&world.maildir).delete(true).run(client, &mut Silent).expect_err("one is missing");
-    assert!(matches!(&stopped.cause, Cause::Session(error) if error.is_timeout()), "{stopped}");
-    assert!(matches!(stopped.summary.deletion, Deletion::NoneMarked));
-    assert_eq!(world.left(), 3);
-    assert!(!world.lines().iter().any(|line| line.starts_with("DELE")));
+    let mut client = world.impatient(Pipelining::WhereAnnounced);
+    let summary = world.fetch().keep(Keep::nothing()).run(&mut client, &mut Silent).unwrap();
+    let sessions = world.server.sessions();
+    assert!(!sessions[0].client_lines().iter().any(|line| line.starts_with("DELE")));
+    // What came of the second is kept, and is not what the server is told to delete.
+    assert_eq!((summary.sessions, world.new_files().len(), world.left()), (2, 2, 2));
+    let failed: Vec<_> = summary.failures.iter().map(|failure| failure.message.number).collect();
+    assert_eq!(failed, [3, 2]);
+
+    // The server is mended.
+    let mended = World {
+        server: Server::builder().user("alice", "s3cret", world.maildrop()).start().unwrap(),
+        ..world
+    };
+    let summary = mended.fetch().keep(Keep::nothing()).run(&mut mended.connect(), &mut Silent).unwrap();
+    assert!(summary.is_complete(), "{summary:?}");
+    assert_eq!(mended.left(), 0);
+    for mail in MAIL {
+        assert_eq!(mended.new_files().iter().filter(|file| *file == mail).count(), 1, "{mail}");
+    }
 }
 
 #[test]
-fn a_session_that_breaks_stops_the_run_and_tells_what_is_delivered() {
-    let world =
-        world(|server| server.script("RETR 2", Answer::raw("+OK\r\nSubject: 2\r\n\r\nhal").then_close()));
-    let stopped =
-        Fetch::new(&world.maildir).delete(true).run(world.client(), &mut Silent).expect_err("it broke");
-    assert!(matches!(&stopped.cause, Cause::Session(error) if error.is_closed()), "{stopped}");
-    assert_eq!(stopped.summary.delivered, 1);
-    assert!(matches!(stopped.summary.deletion, Deletion::NoneMarked));
-    assert_eq!(world.new_files(), MAIL[..1]);
+fn a_session_that_breaks_is_replaced_and_the_message_that_broke_it_is_left() {
+    let broken = || Answer::raw("+OK\r\nSubject: 2\r\n\r\nhal").then_close();
+    let world = world(|server| server.script("RETR 2", broken()));
+    let mut witness = Witness::of(&world);
+    let summary = world.fetch().keep(Keep::nothing()).run(&mut world.connect(), &mut witness).unwrap();
+    assert!(matches!(&summary.failures[0].cause, Cause::Session(error) if error.is_closed()), "{summary:?}");
+    assert_eq!((summary.delivered, summary.sessions, witness.failed.len()), (2, 2, 1));
+    assert!(!summary.is_complete());
+    assert_eq!((world.left(), world.new_files()), (1, vec![MAIL[0].to_owned(), MAIL[2].to_owned()]));
     assert_eq!(fs::read_dir(world.home.path().join("Mail/tmp")).unwrap().count(), 0);
-    assert_eq!(world.left(), 3);
+
+    // It was the only one that is left, and is number 1 now.
+    let summary = world.fetch().run(&mut world.connect(), &mut Silent).unwrap();
+    assert_eq!((summary.delivered, world.new_files()), (1, MAIL.map(str::to_owned).to_vec()));
 }
 
 /// Takes the destination away once the first message lies there.
@@ -218,9 +260,9 @@ fn where_both_sides_failed_nothing_is_deleted() {
     let late = Answer::raw("+OK\r\nSubject: 3\r\n\r\n3\r\n.\r\n").after(Duration::from_millis(750));
     let world = world(|server| server.script("RETR 3", late));
     let mut vandal = Vandal(world.home.path().join("Mail"));
-    let client = world.impatient(Pipelining::WhereAnnounced);
+    let mut client = world.impatient(Pipelining::WhereAnnounced);
     let stopped =
-        Fetch::new(&world.maildir).delete(true).run(client, &mut vandal).expect_err("both have failed");
+        world.fetch().keep(Keep::nothing()).run(&mut client, &mut vandal).expect_err("both have failed");
     assert!(matches!(stopped.cause, Cause::Destination(_)), "{stopped}");
     assert_eq!((stopped.summary.delivered, world.left()), (1, 3));
     assert!(matches!(stopped.summary.deletion, Deletion::NoneMarked));
@@ -232,7 +274,7 @@ fn a_destination_that_is_gone_stops_the_run_but_what_was_delivered_is_deleted() 
     let world = world(|server| server);
     let mut vandal = Vandal(world.home.path().join("Mail"));
     let stopped =
-        Fetch::new(&world.maildir).delete(true).run(world.client(), &mut vandal).expect_err("it is gone");
+        world.fetch().keep(Keep::nothing()).run(&mut world.connect(), &mut vandal).expect_err("it is gone");
     assert!(matches!(stopped.cause, Cause::Destination(_)), "{stopped}");
     assert!(matches!(stopped.summary.deletion, Deletion::Committed { messages: 1 }));
     assert_eq!((world.left(), world.new_files().len()), (2, 1));
@@ -257,7 +299,7 @@ fn a_message_that_cannot_be_moved_is_left_and_the_rest_goes_on() {
     }
     let world = world(|server| server);
     let mut cleaner = Cleaner(world.home.path().join("Mail/tmp"));
-    let summary = Fetch::new(&world.maildir).delete(true).run(world.client(), &mut cleaner).unwrap();
+    let summary = world.fetch().keep(Keep::nothing()).run(&mut world.connect(), &mut cleaner).unwrap();
     assert_eq!((summary.delivered, summary.failures.len(), world.left()), (2, 1, 1));
     assert!(matches!(summary.failures[0].cause, Cause::Destination(_)));
 }
@@ -265,13 +307,13 @@ fn a_message_that_cannot_be_moved_is_left_and_the_rest_goes_on() {
 #[test]
 fn what_the_server_says_to_quit_is_reported() {
     let refused = world(|server| server.quit_reply(QuitReply::SomeNotRemoved { removed: 1 }));
-    let summary = Fetch::new(&refused.maildir).delete(true).run(refused.client(), &mut Silent).unwrap();
+    let summary = refused.fetch().keep(Keep::nothing()).run(&mut refused.connect(), &mut Silent).unwrap();
     assert!(matches!(&summary.deletion, Deletion::Refused { messages: 3, reply } if !reply.is_ok()));
     assert!(!summary.is_complete());
 
     for answer in [QuitReply::CloseAfterCommit, QuitReply::CloseBeforeCommit] {
         let unknown = world(|server| server.quit_reply(answer));
-        let summary = Fetch::new(&unknown.maildir).delete(true).run(unknown.client(), &mut Silent).unwrap();
+        let summary = unknown.fetch().keep(Keep::nothing()).run(&mut unknown.connect(), &mut Silent).unwrap();
         assert!(matches!(&summary.deletion, Deletion::Unknown { messages: 3, error: Some(_) }));
         assert_eq!((summary.delivered, unknown.new_files().len()), (3, 3));
     }
@@ -281,7 +323,7 @@ fn what_the_server_says_to_quit_is_reported() {
 fn where_nothing_was_marked_the_answer_to_quit_does_not_matter() {
     for answer in ["-ERR what?\r\n", "nonsense\r\n"] {
         let world = world(|server| server.script("QUIT", answer));
-        let summary = Fetch::new(&world.maildir).run(world.client(), &mut Silent).unwrap();
+        let summary = world.fetch().run(&mut world.connect(), &mut Silent).unwrap();
         assert!(summary.is_complete() && summary.delivered == 3);
     }
 }
@@ -289,7 +331,7 @@ fn where_nothing_was_marked_the_answer_to_quit_does_not_matter() {
 #[test]
 fn a_refused_dele_is_reported_and_the_rest_goes_on() {
     let world = world(|server| server.script("DELE 2", "-ERR read-only\r\n"));
-    let summary = Fetch::new(&world.maildir).delete(true).run(world.client(), &mut Silent).unwrap();
+    let summary = world.fetch().keep(Keep::nothing()).run(&mut world.connect(), &mut Silent).unwrap();
     assert_eq!((summary.delivered, summary.not_marked.len()), (3, 1));
     assert!(matches!(summary.deletion, Deletion::Committed { messages: 2 }));
     assert!(!summary.is_complete());
@@ -322,7 +364,7 @@ fn a_server_without_uidl_is_no_obstacle() {
         world(|server| server.capa(false).script("UIDL", "-ERR what?\r\n")),
         world(|server| server.script("UIDL", "-ERR not now\r\n")),
     ] {
-        let summary = Fetch::new(&server.maildir).run(server.client(), &mut Silent).unwrap();
+        let summary = server.fetch().run(&mut server.connect(), &mut Silent).unwrap();
         assert_eq!(summary.delivered, 3);
     }
 }
@@ -334,7 +376,7 @@ fn a_server_that_lists_nothing_as_an_error_has_no_mail() {
     assert_eq!(listing.messages.len(), 3, "UIDL still lists them");
 
     let world = world_without_mail();
-    let summary = Fetch::new(&world.maildir).delete(true).run(world.client(), &mut Silent).unwrap();
+    let summary = world.fetch().keep(Keep::nothing()).run(&mut world.connect(), &mut Silent).unwrap();
     assert_eq!((summary.listed, summary.is_complete()), (0, true));
 }
 

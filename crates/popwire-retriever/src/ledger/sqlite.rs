@@ -10,11 +10,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
+use sha2::{Digest as _, Sha256};
 
 use super::{
-    Change, Delivery, Entry, Known, Ledger, LedgerError, LedgerErrorKind, Received, Recollection, Salvage,
-    State, salvage, schema,
+    AccountLock, Change, Delivery, Entry, Known, Ledger, LedgerError, LedgerErrorKind, Received,
+    Recollection, Salvage, State, salvage, schema,
 };
+use crate::flock::{self, Hold};
 use crate::folder;
 use crate::identity::{AccountKey, Hash, Identity, MessageKey};
 
@@ -97,6 +99,22 @@ impl SqliteLedger {
 }
 
 impl Ledger for SqliteLedger {
+    fn lock(&self, account: &AccountKey) -> Result<AccountLock, LedgerError> {
+        // Any text may be an account's name, and not any text a file's.
+        let digest = Sha256::digest(account.as_str());
+        let name: String = digest.iter().take(8).map(|octet| format!("{octet:02x}")).collect();
+        let path = self.path.with_file_name(format!("account-{name}.lock"));
+        let open = fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let file = open.map_err(|source| io_error(&path, "opening", source))?;
+        match flock::take(&file, Hold::Alone, Duration::ZERO) {
+            Ok(()) => Ok(AccountLock::new(file)),
+            Err(reason) if reason.kind() == io::ErrorKind::WouldBlock => {
+                Err(LedgerError::new(path, LedgerErrorKind::Locked { account: account.clone() }))
+            }
+            Err(source) => Err(io_error(&path, "locking", source)),
+        }
+    }
+
     fn recall(&self, account: &AccountKey, listed: &[MessageKey]) -> Result<Recollection, LedgerError> {
         let mut connection = self.connection();
         recall(&mut connection, account, listed).map_err(|error| self.failed(error))
@@ -389,12 +407,13 @@ impl Writer<'_> {
             received.map_or(Value::Null, |received| size(Some(received.octets))),
             received.map_or(Value::Null, |received| blob(&received.content)),
             received.map_or(Value::Null, |received| blob(&received.header)),
+            received.map_or(Value::Null, |received| size(received.listed)),
         ];
         self.upsert(
             key,
-            "present, octets, content, header) VALUES (?1, ?2, ?3, ?5, ?4, ?4, 1, ?6, ?7, ?8",
+            "present, octets, content, header, listed) VALUES (?1, ?2, ?3, ?5, ?4, ?4, 1, ?6, ?7, ?8, ?9",
             "state = ?5, changed = ?4, octets = coalesce(?6, octets), content = coalesce(?7, content), \
-             header = coalesce(?8, header)",
+             header = coalesce(?8, header), listed = coalesce(?9, listed)",
             &values,
         )
     }

@@ -6,7 +6,7 @@ use std::fs;
 use super::batch::{self, Sealed};
 use super::flush::Flusher;
 use super::{Delivery, DeliveryError, Flush, Maildir, name};
-use crate::destination::{Destination, Parcel, Spool};
+use crate::destination::{Destination, Parcel, Spool, Spooler};
 use crate::folder;
 use crate::identity::Mark;
 
@@ -51,7 +51,11 @@ impl Destination for MaildirDestination {
         &self.name
     }
 
-    fn marks(&mut self) -> Result<Option<HashSet<Mark>>, DeliveryError> {
+    fn remembers(&self) -> bool {
+        true
+    }
+
+    fn marks(&mut self) -> Result<HashSet<Mark>, DeliveryError> {
         let mut marks = HashSet::new();
         // A reader moves mail from new/ to cur/, so in this order it cannot slip past.
         for folder in ["new", "cur"] {
@@ -63,11 +67,12 @@ impl Destination for MaildirDestination {
             // The files were flushed before they were moved; the crash may have come before the folder was.
             folder::sync(&folder)?;
         }
-        Ok(Some(marks))
+        Ok(marks)
     }
 
-    fn spool(&mut self) -> Result<Option<Spool>, DeliveryError> {
-        self.maildir.deliver().map(|delivery| Some(Spool::in_maildir(delivery)))
+    fn spooler(&self) -> Option<Spooler> {
+        let maildir = self.maildir.clone();
+        Some(Box::new(move || maildir.deliver().map(Spool::in_maildir)))
     }
 
     fn prepare(&mut self, parcels: &[&Parcel]) -> Vec<Result<(), DeliveryError>> {

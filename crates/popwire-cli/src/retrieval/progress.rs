@@ -1,12 +1,10 @@
 //! What a retrieval shows while it goes on: a bar, lines, or events.
 
 use std::io;
-use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use popwire::Error;
-use popwire_retriever::maildir::Delivered;
-use popwire_retriever::{Failure, Listed, Listing, Observer};
+use popwire_retriever::{Action, Cause, Delivered, Failure, Listed, Notice, Observer, Plan};
 use serde::Serialize;
 
 use crate::output::{Output, Verbosity};
@@ -17,19 +15,48 @@ use crate::text;
 pub(crate) struct Progress<'a> {
     account: &'a str,
     output: &'a mut Output,
-    limit: usize,
     bar: ProgressBar,
     /// The messages that are to be fetched.
     messages: usize,
     begun: usize,
     /// The octets of the messages before this one, by the server's count.
     before: u64,
+    dry_run: bool,
 }
 
 impl<'a> Progress<'a> {
-    pub(crate) fn new(account: &'a str, limit: Option<usize>, output: &'a mut Output) -> Self {
-        let limit = limit.unwrap_or(usize::MAX);
-        Self { account, output, limit, bar: ProgressBar::hidden(), messages: 0, begun: 0, before: 0 }
+    pub(crate) fn new(account: &'a str, output: &'a mut Output) -> Self {
+        Self { account, output, bar: ProgressBar::hidden(), messages: 0, begun: 0, before: 0, dry_run: false }
+    }
+
+    /// Only shows what would be done.
+    pub(crate) fn dry_run(mut self, dry_run: bool) -> Self {
+        self.dry_run = dry_run;
+        self
+    }
+
+    /// A message of a dry run.
+    fn show(&mut self, listed: &Listed, action: Action) {
+        let (what, name) = match action {
+            Action::Fetch => ("would be fetched", "fetch"),
+            Action::FetchHeader => ("would be fetched, its header only", "fetch-header"),
+            Action::Compare => ("would be fetched and compared with what is here", "compare"),
+            Action::Delete => ("is here; would be deleted on the server", "delete"),
+            Action::Discard => ("would be deleted on the server without being fetched", "discard"),
+            Action::Skip => ("would be skipped", "skip"),
+            Action::Later => ("would be left for another run", "later"),
+            Action::Leave => ("would not be tried again", "leave"),
+            _ => ("is here", "keep"),
+        };
+        let size = listed.octets.map(|octets| format!(", {}", text::size(octets))).unwrap_or_default();
+        if action != Action::Keep {
+            self.output.report(&format!("{}: {}{size}: {what}", self.account, title(listed)));
+        }
+        self.output.event(&Event {
+            size: listed.octets,
+            action: Some(name),
+            ..Event::about("would", self.account, listed)
+        });
     }
 
     /// A line on stderr that does not tear the bar.
@@ -47,24 +74,65 @@ impl Drop for Progress<'_> {
 }
 
 impl Observer for Progress<'_> {
-    fn opened(&mut self, listing: &Listing) {
-        if listing.unreadable > 0 {
-            let lines = listing.unreadable;
-            self.warn(&format!(
-                "{lines} lines of the server's listing make no sense; a message may be missing"
-            ));
-        }
-        let wanted = listing.messages.get(..self.limit).unwrap_or(&listing.messages);
-        let octets: u64 = wanted.iter().filter_map(|listed| listed.octets).fold(0, u64::saturating_add);
-        self.messages = wanted.len();
+    fn planned(&mut self, plan: &Plan) {
+        let wanted = || {
+            let is_wanted =
+                |action: &Action| matches!(action, Action::Fetch | Action::FetchHeader | Action::Compare);
+            plan.messages.iter().filter(move |(_, action)| is_wanted(action)).map(|(listed, _)| listed)
+        };
+        let octets: u64 = wanted().filter_map(|listed| listed.octets).fold(0, u64::saturating_add);
+        (self.messages, self.begun, self.before) = (wanted().count(), 0, 0);
         self.output.event(&Event {
-            messages: Some(wanted.len()),
+            messages: Some(self.messages),
             size: Some(octets),
             ..Event::new("opened", self.account)
         });
-        if self.output.shows_progress() && self.messages > 0 {
+        if self.dry_run {
+            for (listed, action) in &plan.messages {
+                self.show(listed, *action);
+            }
+        } else if self.output.shows_progress() && self.messages > 0 {
             self.bar = bar(self.account, octets);
         }
+    }
+
+    fn noticed(&mut self, notice: &Notice) {
+        match notice {
+            Notice::Unreadable { lines } => self.warn(&format!(
+                "{lines} lines of the server's listing make no sense; a message may be missing"
+            )),
+            Notice::Shrunk { before, now } => self.warn(&format!(
+                "{}: the server lists {now} of the {before} messages that it had; nothing is concluded from that",
+                self.account
+            )),
+            Notice::Renumbered { known, recognised } => self.warn(&format!(
+                "{}: the server has renumbered its mail; {recognised} of {known} known messages were recognised by their \
+                 headers",
+                self.account
+            )),
+            Notice::ByHeader { messages } => {
+                let line =
+                    format!("the server has no unique-ids for {messages} messages; they are known by their headers");
+                self.output.note(Verbosity::Messages, &line);
+            }
+            Notice::RulesWithoutTop => self.warn(&format!(
+                "{}: the server shows no headers (TOP), so that rules about them hold nothing back",
+                self.account
+            )),
+            _ => {}
+        }
+    }
+
+    fn reconnecting(&mut self, cause: &Cause) {
+        self.warn(&format!("{}: {cause}; going on over a new connection", self.account));
+    }
+
+    fn recognised(&mut self, message: &Listed) {
+        self.before += message.octets.unwrap_or(0);
+        self.bar.set_position(self.before);
+        let line = format!("{}: is here already", title(message));
+        self.output.note(Verbosity::Messages, &line);
+        self.output.event(&Event::about("recognised", self.account, message));
     }
 
     fn begun(&mut self, _: &Listed) {
@@ -80,12 +148,13 @@ impl Observer for Progress<'_> {
     fn delivered(&mut self, message: &Listed, delivered: &Delivered) {
         self.before += message.octets.unwrap_or(0);
         self.bar.set_position(self.before);
-        let path = delivered.path.display();
-        let line = format!("{}: {} in {path}", title(message), text::size(delivered.octets));
+        let places = delivered.places.join(", ");
+        let line = format!("{}: {} in {places}", title(message), text::size(delivered.octets));
         self.output.note(Verbosity::Messages, &line);
         self.output.event(&Event {
             size: Some(delivered.octets),
-            dest: Some(&delivered.path),
+            sha256: Some(delivered.content.iter().map(|octet| format!("{octet:02x}")).collect()),
+            dest: Some(&delivered.places),
             ..Event::about("delivered", self.account, message)
         });
     }
@@ -162,15 +231,19 @@ struct Event<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     size: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    dest: Option<&'a Path>,
+    sha256: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dest: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }
 
 impl<'a> Event<'a> {
     fn new(event: &'static str, account: &'a str) -> Self {
-        let (messages, number, uid, size, dest, reason) = (None, None, None, None, None, None);
-        Self { event, account, messages, number, uid, size, dest, reason }
+        let (messages, number, uid, size, sha256) = (None, None, None, None, None);
+        Self { event, account, messages, number, uid, size, sha256, dest: None, action: None, reason: None }
     }
 
     fn about(event: &'static str, account: &'a str, message: &Listed) -> Self {
