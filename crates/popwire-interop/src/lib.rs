@@ -5,6 +5,7 @@
 //! - [`corpus`]: mailboxes of any size, with a manifest of what a client must receive.
 //! - [`awkward`]: the small committed messages of `testdata/messages`.
 //! - [`maildir`]: what lies in a Maildir, to compare with what was sent.
+//! - [`crash`]: a program killed at its n-th system call, and what the disk holds after a loss of power there.
 //! - [`rss`]: how much memory a process had at its peak.
 //! - [`process`]: a child that cannot outlive the test, and can be killed with no chance to tidy up.
 //!
@@ -12,6 +13,7 @@
 
 pub mod awkward;
 pub mod corpus;
+pub mod crash;
 pub mod dovecot;
 mod error;
 mod guard;
