@@ -36,7 +36,7 @@ use std::{
     ffi::{OsStr, OsString},
     fs,
     os::unix::process::ExitStatusExt,
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
     sync::OnceLock,
     time::Duration,
@@ -157,6 +157,9 @@ impl Tracer {
     ///
     /// When the tracer fails, which includes that `root` is not there or `into` is.
     pub fn power_loss_at(&self, n: u64, root: &Path, into: &Path, command: &Command) -> Result<Run> {
+        // Ours, not those of a command that runs in another folder
+        let absolute = |path: &Path| path::absolute(path).map_err(Error::io("cannot find", path));
+        let (root, into) = (absolute(root)?, absolute(into)?);
         let n = OsString::from(n.to_string());
         let options: [&OsStr; 6] =
             ["--kill".as_ref(), &n, "--root".as_ref(), root.as_ref(), "--durable".as_ref(), into.as_ref()];
