@@ -1,0 +1,203 @@
+//! Every crash point: `popwire fetch` is killed before each of its system calls that touch the disk or the wire, and so is
+//! the power. Nothing is lost, nothing is in parts, and the next run finishes the work.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "in a test, a panic is the answer")]
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::Path,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use popwire_interop::crash::{Outcome, Tracer};
+use popwire_interop::maildir;
+use popwire_server::{Maildrop, Server};
+
+const MESSAGES: usize = 20;
+const PASSWORD: &str = "s3cret pass";
+
+/// What is fetched where, and what is to be true after it.
+struct Case {
+    destinations: &'static [Destination],
+    policy: Policy,
+    /// Whether each destination ends with each message once; without, at least once.
+    once: bool,
+}
+
+enum Destination {
+    Maildir(&'static str),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Policy {
+    Keep,
+    Delete,
+}
+
+/// How the program dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Death {
+    /// By SIGKILL: what it has written is there.
+    Killed,
+    /// By loss of power: only what it has flushed is there.
+    PowerLoss,
+}
+
+// There is no memory yet of what was fetched, so what was delivered and not deleted comes again.
+const CASES: [Case; 2] = [
+    Case { destinations: &[Destination::Maildir("Mail")], policy: Policy::Delete, once: false },
+    Case { destinations: &[Destination::Maildir("Mail")], policy: Policy::Keep, once: false },
+];
+
+impl Destination {
+    fn describe(&self, fetch: &mut Command) {
+        match self {
+            Destination::Maildir(name) => fetch.args(["--maildir", name]),
+        };
+    }
+
+    /// The messages that are delivered, sorted.
+    fn messages(&self, root: &Path) -> Vec<Vec<u8>> {
+        match self {
+            // The crash may have come before there were folders.
+            Destination::Maildir(name) if !root.join(name).join("cur").is_dir() => Vec::new(),
+            Destination::Maildir(name) if !root.join(name).join("new").is_dir() => Vec::new(),
+            Destination::Maildir(name) => maildir::contents(root.join(name)).unwrap(),
+        }
+    }
+}
+
+/// Messages of many sizes, no two alike: below and above what fits a buffer, with and without a line end at the end of it.
+fn mail() -> Vec<Vec<u8>> {
+    let message = |n: usize| {
+        let lines: String = (0..n * n).map(|line| format!(".line {line} of message {n}\r\n")).collect();
+        format!("From: a@example.org\r\nSubject: message {n}\r\n\r\n{lines}").into_bytes()
+    };
+    (1..=MESSAGES).map(message).collect()
+}
+
+fn server(mail: &[Vec<u8>]) -> Server {
+    Server::builder().user("alice", PASSWORD, Maildrop::memory(mail.iter().cloned())).start().unwrap()
+}
+
+/// What the server has, once it has noticed that its client is dead.
+fn stored(server: &Server) -> BTreeSet<Vec<u8>> {
+    assert!(
+        server.wait_for(Duration::from_secs(10), |sessions| sessions.iter().all(|session| session.closed))
+    );
+    server.maildrop("alice").unwrap().messages().unwrap().into_iter().collect()
+}
+
+fn fetch(case: &Case, server: &Server, root: &Path) -> Command {
+    let mut fetch = Command::new(env!("CARGO_BIN_EXE_popwire"));
+    fetch
+        .args(["fetch", "--insecure-plaintext"])
+        .arg(format!("pop://alice@127.0.0.1:{}", server.addr().port()));
+    if case.policy == Policy::Delete {
+        fetch.arg("--delete");
+    }
+    for destination in case.destinations {
+        destination.describe(&mut fetch);
+    }
+    fetch.current_dir(root).env("POPWIRE_PASSWORD", PASSWORD);
+    // All that the program keeps about itself is on the disk whose power goes.
+    fetch.env("HOME", root).env("POPWIRE_STATE", root.join("state")).env_remove("XDG_CONFIG_HOME");
+    fetch
+}
+
+/// One session that dies before its `n`-th call, and one after it. `None` if there is no such call.
+fn attempt(tracer: &Tracer, case: &Case, death: Death, mail: &[Vec<u8>], n: u64) -> Option<String> {
+    let all: BTreeSet<_> = mail.iter().cloned().collect();
+    let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let (root, left) = (home.path().join("root"), home.path().join("left"));
+    fs::create_dir(&root).unwrap();
+    let server = server(mail);
+    let first = fetch(case, &server, &root);
+    let run = match death {
+        Death::Killed => tracer.kill_at(n, &first).unwrap(),
+        Death::PowerLoss => {
+            let run = tracer.power_loss_at(n, &root, &left, &first).unwrap();
+            fs::remove_dir_all(&root).unwrap();
+            fs::rename(&left, &root).unwrap();
+            run
+        }
+    };
+    let moment = match run.outcome {
+        Outcome::Killed { call } => Some(call),
+        Outcome::Finished(status) => {
+            assert!(status.success(), "undisturbed: {status}, {}", String::from_utf8_lossy(&run.stderr));
+            None
+        }
+    };
+    let at = format!("{death:?} before call {n}, {moment:?}");
+
+    let there = stored(&server);
+    for destination in case.destinations {
+        let here: BTreeSet<_> = destination.messages(&root).into_iter().collect();
+        assert!(here.is_subset(&all), "{at}: something is delivered that is no message of the server's");
+        let lost = all.iter().filter(|message| !here.contains(*message) && !there.contains(*message)).count();
+        assert_eq!(lost, 0, "{at}: neither here nor there");
+    }
+    if case.policy == Policy::Keep {
+        assert_eq!(there, all, "{at}: nothing is deleted");
+    }
+
+    let second = fetch(case, &server, &root).output().unwrap();
+    assert!(second.status.success(), "{at}: the next run: {}", String::from_utf8_lossy(&second.stderr));
+    for destination in case.destinations {
+        let here = destination.messages(&root);
+        if case.once {
+            let mut once = mail.to_vec();
+            once.sort();
+            assert_eq!(here.len(), once.len(), "{at}: each once");
+            assert!(here == once, "{at}: each once, as it was");
+        }
+        assert!(here.into_iter().collect::<BTreeSet<_>>() == all, "{at}: all of it, each whole");
+    }
+    let expected = if case.policy == Policy::Keep { all } else { BTreeSet::new() };
+    assert!(stored(&server) == expected, "{at}: the server has what the policy says");
+    moment
+}
+
+/// Every crash point of one case; gives the calls that were met.
+fn every_point(case: &Case, death: Death) -> Vec<String> {
+    const THREADS: u64 = 2;
+    let (tracer, mail) = (Tracer::build().unwrap(), mail());
+    let half = |first: u64| {
+        // Until there is no such call: how many there are depends on how the octets come, and is not known before.
+        (0..)
+            .map_while(|step| attempt(&tracer, case, death, &mail, first + step * THREADS))
+            .collect::<Vec<_>>()
+    };
+    let half = &half;
+    thread::scope(|scope| {
+        let halves: Vec<_> = (1..=THREADS).map(|first| scope.spawn(move || half(first))).collect();
+        halves.into_iter().flat_map(|half| half.join().unwrap()).collect()
+    })
+}
+
+fn every_case(death: Death) {
+    for case in &CASES {
+        let began = Instant::now();
+        let calls = every_point(case, death);
+        eprintln!("{death:?}, {:?}: {} crash points in {:?}", case.policy, calls.len(), began.elapsed());
+        // It was met where it matters, or the test says little.
+        for name in ["connect", "sendto", "openat", "write", "rename", "fsync"] {
+            assert!(calls.iter().any(|call| call.starts_with(name)), "no {name} in {calls:?}");
+        }
+        assert!(calls.len() > 3 * MESSAGES, "{}", calls.len());
+    }
+}
+
+#[test]
+fn killed_at_every_call_nothing_is_lost() {
+    every_case(Death::Killed);
+}
+
+#[test]
+fn with_a_loss_of_power_at_every_call_nothing_is_lost() {
+    every_case(Death::PowerLoss);
+}
