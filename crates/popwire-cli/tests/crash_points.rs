@@ -20,13 +20,17 @@ const MESSAGES: usize = 20;
 const PASSWORD: &str = "s3cret pass";
 
 /// What is fetched where, and what is to be true after it.
+#[derive(Debug)]
 struct Case {
     destinations: &'static [Destination],
     policy: Policy,
+    /// What else the program is told.
+    options: &'static [&'static str],
     /// Whether each destination ends with each message once; without, at least once.
     once: bool,
 }
 
+#[derive(Debug)]
 enum Destination {
     Maildir(&'static str),
 }
@@ -46,10 +50,14 @@ enum Death {
     PowerLoss,
 }
 
+const MAILDIR: &[Destination] = &[Destination::Maildir("Mail")];
+
 // There is no memory yet of what was fetched, so what was delivered and not deleted comes again.
-const CASES: [Case; 2] = [
-    Case { destinations: &[Destination::Maildir("Mail")], policy: Policy::Delete, once: false },
-    Case { destinations: &[Destination::Maildir("Mail")], policy: Policy::Keep, once: false },
+const CASES: [Case; 3] = [
+    // Many files are flushed together, or each by itself.
+    Case { destinations: MAILDIR, policy: Policy::Delete, options: &["--flush", "auto"], once: false },
+    Case { destinations: MAILDIR, policy: Policy::Delete, options: &["--flush", "files"], once: false },
+    Case { destinations: MAILDIR, policy: Policy::Keep, options: &[], once: false },
 ];
 
 impl Destination {
@@ -62,18 +70,21 @@ impl Destination {
     /// The messages that are delivered, sorted.
     fn messages(&self, root: &Path) -> Vec<Vec<u8>> {
         match self {
-            // The crash may have come before there were folders.
-            Destination::Maildir(name) if !root.join(name).join("cur").is_dir() => Vec::new(),
-            Destination::Maildir(name) if !root.join(name).join("new").is_dir() => Vec::new(),
-            Destination::Maildir(name) => maildir::contents(root.join(name)).unwrap(),
+            Destination::Maildir(name) => {
+                let folder = root.join(name);
+                // The crash may have come before there were folders.
+                let made = ["new", "cur"].iter().all(|name| folder.join(name).is_dir());
+                if made { maildir::contents(folder).unwrap() } else { Vec::new() }
+            }
         }
     }
 }
 
-/// Messages of many sizes, no two alike: below and above what fits a buffer, with and without a line end at the end of it.
+/// Messages of many sizes, no two alike: the first fit one packet, the last is written to the disk in several pieces.
 fn mail() -> Vec<Vec<u8>> {
     let message = |n: usize| {
-        let lines: String = (0..n * n).map(|line| format!(".line {line} of message {n}\r\n")).collect();
+        let lines: String =
+            (0..n * n * n / 2).map(|line| format!(".line {line} of message {n}\r\n")).collect();
         format!("From: a@example.org\r\nSubject: message {n}\r\n\r\n{lines}").into_bytes()
     };
     (1..=MESSAGES).map(message).collect()
@@ -96,9 +107,7 @@ fn fetch(case: &Case, server: &Server, root: &Path) -> Command {
     fetch
         .args(["fetch", "--insecure-plaintext"])
         .arg(format!("pop://alice@127.0.0.1:{}", server.addr().port()));
-    if case.policy == Policy::Delete {
-        fetch.arg("--delete");
-    }
+    fetch.args(case.options).args((case.policy == Policy::Delete).then_some("--delete"));
     for destination in case.destinations {
         destination.describe(&mut fetch);
     }
@@ -183,7 +192,7 @@ fn every_case(death: Death) {
     for case in &CASES {
         let began = Instant::now();
         let calls = every_point(case, death);
-        eprintln!("{death:?}, {:?}: {} crash points in {:?}", case.policy, calls.len(), began.elapsed());
+        eprintln!("{death:?}, {case:?}: {} crash points in {:?}", calls.len(), began.elapsed());
         // It was met where it matters, or the test says little.
         for name in ["connect", "sendto", "openat", "write", "rename", "fsync"] {
             assert!(calls.iter().any(|call| call.starts_with(name)), "no {name} in {calls:?}");
