@@ -52,12 +52,11 @@ enum Death {
 
 const MAILDIR: &[Destination] = &[Destination::Maildir("Mail")];
 
-// There is no memory yet of what was fetched, so what was delivered and not deleted comes again.
 const CASES: [Case; 3] = [
     // Many files are flushed together, or each by itself.
-    Case { destinations: MAILDIR, policy: Policy::Delete, options: &["--flush", "auto"], once: false },
-    Case { destinations: MAILDIR, policy: Policy::Delete, options: &["--flush", "files"], once: false },
-    Case { destinations: MAILDIR, policy: Policy::Keep, options: &[], once: false },
+    Case { destinations: MAILDIR, policy: Policy::Delete, options: &["--flush", "auto"], once: true },
+    Case { destinations: MAILDIR, policy: Policy::Delete, options: &["--flush", "files"], once: true },
+    Case { destinations: MAILDIR, policy: Policy::Keep, options: &[], once: true },
 ];
 
 impl Destination {

@@ -127,7 +127,7 @@ fn verbose_shows_the_conversation_but_not_the_password() {
         assert!(run.good().err.contains(line), "{}", run.err);
     }
     assert!(!run.err.contains("no header"), "contents are left out");
-    let run = world.fetch("-v --state another --maildir Other").good().clone();
+    let run = world.fetch("-v --state another --accept-new-ids").good().clone();
     assert!(run.err.contains("message 3 (uid ") && !run.err.contains("C: "), "{}", run.err);
 }
 
