@@ -60,7 +60,8 @@ class Subjects:
         maildir = task.folder / "Maildir"
         if name == "popwire fetch":
             url = f"pop://{programs.USER}@127.0.0.1:{task.port}"
-            argv = [self.places.popwire, "fetch", url, "--insecure-plaintext", "--quiet", "--maildir", maildir]
+            argv = [self.places.popwire, "fetch", url, "--insecure-plaintext", "--quiet", "--maildir", maildir,
+                    "--state", task.folder / "state"]
             return Command(argv, {"POPWIRE_PASSWORD": programs.PASSWORD}, maildir=maildir)
         program, _, rest = name.partition(" ")
         binary = self.places.binaries / f"bench-{program}"

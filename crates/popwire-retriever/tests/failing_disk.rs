@@ -14,7 +14,8 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use popwire_retriever::maildir::{Committer, Flush, Maildir};
+use popwire_retriever::maildir::{Flush, Maildir, MaildirDestination};
+use popwire_retriever::{AccountKey, Destination, MessageKey, Parcel, Received, Spool};
 
 const ROLE: &str = "POPWIRE_DISK_ROLE";
 const AT: &str = "POPWIRE_DISK_AT";
@@ -52,9 +53,9 @@ fn child() {
     let home = PathBuf::from(env::var(AT).unwrap());
     let disk = home.join("disk/Mail");
     match role.as_str() {
-        "auto" => lose(&disk, None, Flush::Auto, &home),
-        "files" => lose(&disk, None, Flush::Files, &home),
-        "another" => lose(&disk, Some(&home.join("Mail")), Flush::Auto, &home),
+        "auto" => lose(&disk, true, Flush::Auto, &home),
+        "files" => lose(&disk, true, Flush::Files, &home),
+        "copied" => lose(&disk, false, Flush::Auto, &home),
         "look" => look(&home),
         _ => panic!("no role {role}"),
     }
@@ -66,12 +67,24 @@ fn message(number: usize) -> Vec<u8> {
     message
 }
 
-/// Delivers until the disk has failed, and notes what was reported as delivered. If there is another Maildir, the committer
-/// is for that, and the first of those that are handed over together goes there.
-fn lose(disk: &Path, other: Option<&Path>, flush: Flush, home: &Path) {
-    let maildir = Maildir::create(disk).unwrap();
-    let other = other.map(|other| Maildir::create(other).unwrap());
-    let mut committer = Committer::new(other.as_ref().unwrap_or(&maildir), flush).unwrap();
+fn parcel(number: usize, mut spool: Spool) -> Option<Parcel> {
+    spool.write_all(&message(number)).and_then(|()| spool.finish()).ok()?;
+    let mut content = [0; 32];
+    content[..8].copy_from_slice(&number.to_be_bytes());
+    let received = Received { listed: None, octets: spool.octets(), content, header: [0; 32] };
+    Some(Parcel::new(
+        AccountKey::new("a", "h", 110),
+        MessageKey::unique_id(number.to_string()),
+        received,
+        spool,
+    ))
+}
+
+/// Delivers until the disk has failed, and notes what was reported as delivered. Messages are written into the Maildir, or
+/// copied there from elsewhere.
+fn lose(disk: &Path, in_place: bool, flush: Flush, home: &Path) {
+    let mut destination = MaildirDestination::new(Maildir::create(disk).unwrap(), flush);
+    let mut spooler = destination.spooler().unwrap();
     let done = AtomicBool::new(false);
     let mut results = Vec::new();
     thread::scope(|scope| {
@@ -83,33 +96,30 @@ fn lose(disk: &Path, other: Option<&Path>, flush: Flush, home: &Path) {
         });
         // Many are handed over together, or none would be flushed together.
         'delivering: for batch in (0..MESSAGES).collect::<Vec<_>>().chunks(TOGETHER) {
-            let mut deliveries = Vec::new();
+            let mut parcels = Vec::new();
             for number in batch {
-                let first = other.as_ref().filter(|_| number % TOGETHER == 0);
-                let Ok(mut delivery) = first.unwrap_or(&maildir).deliver() else { break 'delivering };
-                if delivery.write_all(&message(*number)).is_err() {
+                let spool = if in_place { spooler() } else { Ok(Spool::new()) };
+                let Some(parcel) = spool.ok().and_then(|spool| parcel(*number, spool)) else {
                     break 'delivering; // The disk has failed, and the system lets nothing more be written.
-                }
-                deliveries.push((*number, delivery));
+                };
+                parcels.push((*number, parcel));
             }
-            let due = results.len() + deliveries.len();
-            for (number, delivery) in deliveries {
-                committer.push(number, delivery).unwrap();
-            }
-            while results.len() < due {
-                results.extend(committer.finished());
-                thread::yield_now();
-            }
+            let all: Vec<&Parcel> = parcels.iter().map(|(_, parcel)| parcel).collect();
+            let ready = destination.prepare(&all);
+            let ready: Vec<_> = parcels.iter().zip(ready).filter(|(_, ready)| ready.is_ok()).collect();
+            results.extend(batch.iter().skip(ready.len()).map(|number| (*number, None)));
+            let ready: Vec<_> = ready.into_iter().map(|((number, parcel), _)| (*number, parcel)).collect();
+            let committed = destination.commit(&ready.iter().map(|(_, parcel)| *parcel).collect::<Vec<_>>());
+            results.extend(ready.iter().zip(committed).map(|((number, _), place)| (*number, place.ok())));
         }
-        results.extend(committer.finish());
         done.store(true, Ordering::Relaxed);
     });
     let mut safe = File::create(home.join("safe")).unwrap();
     let mut failed = 0;
-    for (number, result) in results {
-        match result {
-            Ok(delivered) => writeln!(safe, "{number} {}", delivered.path.display()).unwrap(),
-            Err(_) => failed += 1,
+    for (number, place) in results {
+        match place {
+            Some(place) => writeln!(safe, "{number} {place}").unwrap(),
+            None => failed += 1,
         }
     }
     assert!(failed > 0, "the disk did not fail");
@@ -156,6 +166,6 @@ fn what_was_flushed_file_by_file_is_on_the_disk() {
 }
 
 #[test]
-fn what_lies_in_another_file_system_than_the_committers_is_on_the_disk() {
-    on_a_failing_disk("another");
+fn what_was_copied_from_elsewhere_is_on_the_disk() {
+    on_a_failing_disk("copied");
 }

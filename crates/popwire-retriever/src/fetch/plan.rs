@@ -149,6 +149,7 @@ impl Fetch<'_> {
         for (at, item) in items.all.iter_mut().enumerate() {
             item.action = self.action(item, (count - at - 1) as u64, now, run);
         }
+        self.compare_headers(client, &mut items.all, now)?;
         self.apply_rules(client, &mut items.all, observer)?;
         self.apply_limits(items, run);
         Ok(())
@@ -181,6 +182,32 @@ impl Fetch<'_> {
         } else {
             Action::Keep
         }
+    }
+
+    /// What was deleted and is listed again, as where DELE does nothing: one with the same size and the same header is the
+    /// same message, and need not be fetched to find that out.
+    fn compare_headers(&self, client: &mut Client, items: &mut [Item], now: SystemTime) -> Result<(), Cause> {
+        let count = items.len();
+        let mut again = Vec::new();
+        for (at, item) in items.iter_mut().enumerate() {
+            let (Some(known), Some(key)) = (&item.known, &item.key) else { continue };
+            let same_size = known.listed.is_some() && known.listed == item.listed.octets;
+            if item.action == Action::Compare && known.state == State::Gone && same_size {
+                let header = self.ledger.entry(&self.account, key)?.and_then(|entry| entry.header);
+                again.extend(header.map(|header| ((count - at - 1) as u64, header, item)));
+            }
+        }
+        if again.is_empty() {
+            return Ok(());
+        }
+        let numbers: Vec<MessageNumber> = again.iter().map(|(_, _, item)| item.listed.number).collect();
+        let shown = header_hashes(client, &numbers)?.unwrap_or_default();
+        for (newer, header, item) in again {
+            if shown.get(&item.listed.number) == Some(&header) {
+                item.action = self.afterwards(item, newer, now);
+            }
+        }
+        Ok(())
     }
 
     fn apply_rules(

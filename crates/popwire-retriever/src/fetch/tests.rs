@@ -10,6 +10,8 @@ use crate::ledger::SqliteLedger;
 use crate::maildir::{Flush, Maildir, MaildirDestination};
 use crate::policy::Keep;
 
+mod again;
+
 const MAIL: [&str; 3] =
     ["Subject: 1\r\n\r\none\r\n", "Subject: 2\r\n\r\n.two\r\n", "Subject: 3\r\n\r\n3\r\n"];
 
