@@ -8,8 +8,10 @@ use crate::DeliveryError;
 use crate::identity::{AccountKey, Mark, MessageKey};
 use crate::ledger::Received;
 
+mod share;
 mod spool;
 
+pub(crate) use share::share;
 pub use spool::{Spool, SpoolReader};
 
 /// A place that messages are delivered to.

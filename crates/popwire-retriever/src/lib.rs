@@ -59,6 +59,7 @@ mod folder;
 mod identity;
 mod ledger;
 pub mod maildir;
+pub mod mbox;
 mod policy;
 
 pub use destination::{Destination, Parcel, Spool, SpoolReader, Spooler};
