@@ -49,6 +49,8 @@ enum Death {
     Killed,
     /// By loss of power: only what it has flushed is there.
     PowerLoss,
+    /// By loss of power: all names are there, and the octets that it has flushed.
+    OctetsLoss,
 }
 
 const MAILDIR: &[Destination] = &[Destination::Maildir("Mail")];
@@ -127,13 +129,13 @@ fn attempt(tracer: &Tracer, case: &Case, death: Death, mail: &[Vec<u8>], n: u64)
     let first = fetch(case, &server, &root);
     let run = match death {
         Death::Killed => tracer.kill_at(n, &first).unwrap(),
-        Death::PowerLoss => {
-            let run = tracer.power_loss_at(n, &root, &left, &first).unwrap();
-            fs::remove_dir_all(&root).unwrap();
-            fs::rename(&left, &root).unwrap();
-            run
-        }
+        Death::PowerLoss => tracer.power_loss_at(n, &root, &left, &first).unwrap(),
+        Death::OctetsLoss => tracer.octets_loss_at(n, &root, &left, &first).unwrap(),
     };
+    if death != Death::Killed {
+        fs::remove_dir_all(&root).unwrap();
+        fs::rename(&left, &root).unwrap();
+    }
     let moment = match run.outcome {
         Outcome::Killed { call } => Some(call),
         Outcome::Finished(status) => {
@@ -209,4 +211,9 @@ fn killed_at_every_call_nothing_is_lost() {
 #[test]
 fn with_a_loss_of_power_at_every_call_nothing_is_lost() {
     every_case(Death::PowerLoss);
+}
+
+#[test]
+fn with_a_loss_of_octets_at_every_call_nothing_is_lost() {
+    every_case(Death::OctetsLoss);
 }

@@ -157,13 +157,31 @@ impl Tracer {
     ///
     /// When the tracer fails, which includes that `root` is not there or `into` is.
     pub fn power_loss_at(&self, n: u64, root: &Path, into: &Path, command: &Command) -> Result<Run> {
+        self.lose(&["--kill".as_ref(), OsString::from(n.to_string()).as_ref()], root, into, command)
+    }
+
+    /// As [`power_loss_at`](Self::power_loss_at), but all names are left as they are, and what is lost is the octets that
+    /// were not flushed: the other extreme of what a file system may do. A file that was moved to its place too early is
+    /// empty there.
+    ///
+    /// # Errors
+    ///
+    /// When the tracer fails, which includes that `root` is not there or `into` is.
+    pub fn octets_loss_at(&self, n: u64, root: &Path, into: &Path, command: &Command) -> Result<Run> {
+        self.lose(
+            &["--names".as_ref(), "--kill".as_ref(), OsString::from(n.to_string()).as_ref()],
+            root,
+            into,
+            command,
+        )
+    }
+
+    fn lose(&self, options: &[&OsStr], root: &Path, into: &Path, command: &Command) -> Result<Run> {
         // Ours, not those of a command that runs in another folder
         let absolute = |path: &Path| path::absolute(path).map_err(Error::io("cannot find", path));
         let (root, into) = (absolute(root)?, absolute(into)?);
-        let n = OsString::from(n.to_string());
-        let options: [&OsStr; 6] =
-            ["--kill".as_ref(), &n, "--root".as_ref(), root.as_ref(), "--durable".as_ref(), into.as_ref()];
-        self.run(&options, command)
+        let folders: [&OsStr; 4] = ["--root".as_ref(), root.as_ref(), "--durable".as_ref(), into.as_ref()];
+        self.run(&[options, &folders].concat(), command)
     }
 
     fn run(&self, options: &[&OsStr], command: &Command) -> Result<Run> {

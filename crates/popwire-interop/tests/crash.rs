@@ -181,6 +181,26 @@ fn a_move_counts_when_its_folders_are_flushed() {
 }
 
 #[test]
+fn a_file_system_may_keep_names_and_lose_octets() {
+    let tracer = Tracer::build().unwrap();
+    for (code, expected) in [
+        ("put('t', b'new'); rename('t', 'f')", [("d/", ""), ("f", "")]),
+        ("fsync(put('t', b'new')); rename('t', 'f')", [("d/", ""), ("f", "new")]),
+        ("put('f', b'NEW')", [("d/", ""), ("f", "old")]),
+        ("rename('f', 'd/g'); put('d/g', b'NEW')", [("d/", ""), ("d/g", "old")]),
+    ] {
+        let place = Place::new();
+        fs::write(place.root().join("f"), "old").unwrap();
+        fs::create_dir(place.root().join("d")).unwrap();
+        let command = python(&place.root(), code);
+        finished(&tracer.octets_loss_at(u64::MAX, &place.root(), &place.left(), &command).unwrap());
+        let left = tree(&place.left());
+        let left: Vec<_> = left.iter().map(|(name, octets)| (name.as_str(), octets.as_str())).collect();
+        assert_eq!(left, expected, "{code}");
+    }
+}
+
+#[test]
 fn links_count_like_names() {
     let before = |root: &Path| fs::write(root.join("f"), "x").unwrap();
     assert_left(before, "link('f', 'g')", &[("f", "x")]);
@@ -351,12 +371,15 @@ fn threads_and_descendants_count_and_die_together() {
     assert_eq!(tracer.count(&python(&place.root(), code)).unwrap(), 4);
     assert_eq!(tree(&place.root()).len(), 4);
 
-    // Three processes that would go on writing, killed together by the fourth.
+    // Two processes that would go on writing, one that would spin for ever and make no calls, and their parent.
     let place = Place::new();
     let code = "\
 for at in range(3):\n\
 \x20   if fork() == 0:\n\
 \x20       setsid()\n\
+\x20       if at == 0:\n\
+\x20           close(open('0', O_WRONLY | O_CREAT))\n\
+\x20           while True: pass\n\
 \x20       while True: close(open(str(at), O_WRONLY | O_CREAT | O_APPEND)); fd = open(str(at), O_WRONLY | O_APPEND); write(fd, b'x'); close(fd)\n\
 while not all(path.exists(str(at)) for at in range(3)): pass\n\
 while True: pass";

@@ -6,6 +6,9 @@
  * the meantime, not what a journal would have kept in order. A file that was moved is therefore under its old name until
  * the old folder is flushed, and under the new one once the new folder is: under both, or under none.
  *
+ * That is one extreme. A file system may also have kept all names, and of the octets only those that were flushed: files
+ * that were moved into their place too early are empty there.
+ *
  * Neither O_SYNC nor msync nor sync_file_range makes anything durable here.
  *
  * What a flush covers is noted when the call begins, since what other threads write during the call may not be covered,
@@ -18,7 +21,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <search.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,11 +135,13 @@ static bool list(DIR *folder, struct listing *listing)
     }
 }
 
-/* Notes what `path` is now, and with `deep` all that is below it. */
-static void note(struct flush *flush, const char *path, bool deep)
+enum extent { ITSELF, ALL_BELOW, FOLDERS_BELOW };
+
+/* Notes what `path` is now, and what is below it. */
+static void note(struct flush *flush, const char *path, enum extent extent)
 {
     int fd = open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0 && errno == ENOENT && deep) return; /* gone since it was listed */
+    if (fd < 0 && errno == ENOENT && extent != ITSELF) return; /* gone since it was listed */
     if (fd < 0) die("%s", path);
     struct change *change = must(calloc(1, sizeof *change));
     *change = (struct change){ .node = node_of(fd), .octets = -1, .next = flush->changes };
@@ -152,19 +156,19 @@ static void note(struct flush *flush, const char *path, bool deep)
     DIR *folder = must(fdopendir(fd));
     while (!list(folder, &change->listing)) forget(&change->listing);
     closedir(folder);
-    for (size_t at = 0; deep && at < change->listing.count; at++) {
+    for (size_t at = 0; extent != ITSELF && at < change->listing.count; at++) {
         struct name *name = &change->listing.names[at];
-        if (!S_ISREG(name->node->mode) && !S_ISDIR(name->node->mode)) continue;
+        if (!S_ISDIR(name->node->mode) && (!S_ISREG(name->node->mode) || extent == FOLDERS_BELOW)) continue;
         char below[64];
         snprintf(below, sizeof below, "/proc/self/fd/%d", name->node->held);
-        note(flush, below, deep);
+        note(flush, below, extent);
     }
 }
 
-static struct flush *begin(const char *path, bool deep)
+static struct flush *begin(const char *path, enum extent extent)
 {
     struct flush *flush = must(calloc(1, sizeof *flush));
-    note(flush, path, deep);
+    note(flush, path, extent);
     return flush;
 }
 
@@ -176,7 +180,7 @@ void shadow_begin(const char *root)
     files.rlim_cur = files.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &files)) die("setrlimit");
 
-    struct flush *all = begin(root, true);
+    struct flush *all = begin(root, ALL_BELOW);
     int fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) die("%s", root);
     top = node_of(fd);
@@ -190,7 +194,7 @@ struct flush *shadow_fsync(pid_t tid, int fd)
     struct stat status;
     snprintf(path, sizeof path, "/proc/%d/fd/%d", tid, fd);
     if (stat(path, &status) || (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode))) return NULL;
-    return begin(path, false);
+    return begin(path, ITSELF);
 }
 
 struct flush *shadow_syncfs(pid_t tid, int fd)
@@ -200,10 +204,10 @@ struct flush *shadow_syncfs(pid_t tid, int fd)
     snprintf(path, sizeof path, "/proc/%d/fd/%d", tid, fd);
     if (fd >= 0 && (stat(path, &status) || status.st_dev != top->device)) return NULL;
     snprintf(path, sizeof path, "/proc/self/fd/%d", top->held);
-    return begin(path, true);
+    return begin(path, ALL_BELOW);
 }
 
-void shadow_end(struct flush *flush, int succeeded)
+void shadow_end(struct flush *flush, bool succeeded)
 {
     struct change *change = flush ? flush->changes : NULL;
     while (change) {
@@ -260,7 +264,12 @@ static void write_node(struct node *node, const char *path)
     }
 }
 
-void shadow_write(const char *into)
+void shadow_write(const char *into, bool names)
 {
+    if (names) {
+        char path[64];
+        snprintf(path, sizeof path, "/proc/self/fd/%d", top->held);
+        shadow_end(begin(path, FOLDERS_BELOW), true);
+    }
     write_node(top, into);
 }

@@ -2,6 +2,7 @@
 #ifndef SHADOW_H
 #define SHADOW_H
 
+#include <stdbool.h>
 #include <stdnoreturn.h>
 #include <sys/types.h>
 
@@ -18,10 +19,10 @@ struct flush *shadow_fsync(pid_t tid, int fd);
 struct flush *shadow_syncfs(pid_t tid, int fd);
 
 /* After the call: it succeeded or it did not. `flush` may be NULL, and is gone. */
-void shadow_end(struct flush *flush, int succeeded);
+void shadow_end(struct flush *flush, bool succeeded);
 
-/* Makes the folder `into`, with the tree as it is after the loss of power. */
-void shadow_write(const char *into);
+/* Makes the folder `into`, with the tree as it is after the loss of power; with `names`, all names as they are now. */
+void shadow_write(const char *into, bool names);
 
 /* Ends this program, and thereby all that it traces, with "crash: ...: reason of errno". */
 noreturn void die(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -1,11 +1,12 @@
 /*
  * Ends a program at its n-th system call that touches the disk or the wire.
  *
- *   crash --report FILE [--kill N [--after]] [--root FOLDER --durable FOLDER] [--limit SECONDS] COMMAND [ARGUMENT...]
+ *   crash --report FILE [--kill N [--after]] [--limit SECONDS]
+ *         [--root FOLDER --durable FOLDER [--names]] COMMAND [ARGUMENT...]
  *
  * Runs COMMAND, and counts these calls over all its threads and all its descendants. With --kill, before the N-th of
  * them is executed (with --after: when it has returned), all these processes die by SIGKILL. When they are dead, --durable
- * makes a folder with what a loss of power leaves of the folder --root: see shadow.c. FILE tells what came of it:
+ * makes a folder with what a loss of power leaves of the folder --root, with --names if it leaves the names: see shadow.c. FILE tells what came of it:
  *
  *   calls NUMBER
  *   killed CALL(WHAT) | ended WAIT-STATUS
@@ -27,7 +28,6 @@
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -380,9 +380,11 @@ int main(int argc, char **argv)
     static const struct option names[] = {
         { "report", required_argument, NULL, 'r' }, { "kill", required_argument, NULL, 'k' },
         { "after", no_argument, NULL, 'a' }, { "root", required_argument, NULL, 't' },
-        { "durable", required_argument, NULL, 'd' }, { "limit", required_argument, NULL, 'l' }, { 0 },
+        { "durable", required_argument, NULL, 'd' }, { "names", no_argument, NULL, 'n' },
+        { "limit", required_argument, NULL, 'l' }, { 0 },
     };
     const char *report = NULL;
+    bool keep_names = false;
     unsigned limit = 60;
     int option;
     /* "+": what follows the command is the command's */
@@ -393,6 +395,7 @@ int main(int argc, char **argv)
         case 'a': after = true; break;
         case 't': root = optarg; break;
         case 'd': durable = optarg; break;
+        case 'n': keep_names = true; break;
         case 'l': limit = number(optarg); break;
         default: return 125;
         }
@@ -406,7 +409,7 @@ int main(int argc, char **argv)
 
     pid_t child = start(argv + optind, limit);
     int status = trace(child);
-    if (durable) shadow_write(durable);
+    if (durable) shadow_write(durable, keep_names);
     fprintf(out, "calls %" PRIu64 "\n", count);
     if (ended_by[0])
         fprintf(out, "killed %s\n", ended_by);
