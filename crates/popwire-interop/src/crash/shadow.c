@@ -46,6 +46,7 @@ struct node {
     ino_t number;
     mode_t mode;
     int held;
+    unsigned long as_of; /* the beginning of the flush that made it what it is */
     int octets; /* of a file: a memory file with what is durable; -1 before the first flush */
     struct listing listing; /* of a folder: what is durable */
     char *target; /* of a symbolic link */
@@ -56,6 +57,7 @@ struct node {
 /* What one node will be when the flush has succeeded. */
 struct change {
     struct node *node;
+    unsigned long as_of;
     int octets;
     struct listing listing;
     struct change *next;
@@ -67,6 +69,7 @@ struct flush {
 
 static void *nodes; /* of tsearch, by device and number */
 static struct node *top;
+static unsigned long now; /* counts the flushes that have begun */
 
 static int order(const void *left, const void *right)
 {
@@ -144,7 +147,7 @@ static void note(struct flush *flush, const char *path, enum extent extent)
     if (fd < 0 && errno == ENOENT && extent != ITSELF) return; /* gone since it was listed */
     if (fd < 0) die("%s", path);
     struct change *change = must(calloc(1, sizeof *change));
-    *change = (struct change){ .node = node_of(fd), .octets = -1, .next = flush->changes };
+    *change = (struct change){ .node = node_of(fd), .as_of = now, .octets = -1, .next = flush->changes };
     flush->changes = change;
 
     if (S_ISREG(change->node->mode)) {
@@ -168,6 +171,7 @@ static void note(struct flush *flush, const char *path, enum extent extent)
 static struct flush *begin(const char *path, enum extent extent)
 {
     struct flush *flush = must(calloc(1, sizeof *flush));
+    now++;
     note(flush, path, extent);
     return flush;
 }
@@ -211,14 +215,18 @@ void shadow_end(struct flush *flush, bool succeeded)
 {
     struct change *change = flush ? flush->changes : NULL;
     while (change) {
-        struct change before = { .octets = change->octets, .listing = change->listing };
-        if (succeeded) {
-            before = (struct change){ .octets = change->node->octets, .listing = change->node->listing };
-            change->node->octets = change->octets;
-            change->node->listing = change->listing;
+        struct node *node = change->node;
+        /* A flush that began later may have ended before this one. */
+        if (succeeded && node->as_of < change->as_of) {
+            struct change before = { .octets = node->octets, .listing = node->listing };
+            node->as_of = change->as_of;
+            node->octets = change->octets;
+            node->listing = change->listing;
+            change->octets = before.octets;
+            change->listing = before.listing;
         }
-        if (before.octets >= 0) close(before.octets);
-        forget(&before.listing);
+        if (change->octets >= 0) close(change->octets);
+        forget(&change->listing);
         struct change *next = change->next;
         free(change);
         change = next;

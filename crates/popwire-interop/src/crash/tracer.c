@@ -6,7 +6,8 @@
  *
  * Runs COMMAND, and counts these calls over all its threads and all its descendants. With --kill, before the N-th of
  * them is executed (with --after: when it has returned), all these processes die by SIGKILL. When they are dead, --durable
- * makes a folder with what a loss of power leaves of the folder --root, with --names if it leaves the names: see shadow.c. FILE tells what came of it:
+ * makes a folder with what a loss of power leaves of the folder --root, or with --names, one that leaves the names: see
+ * shadow.c. FILE tells what came of it:
  *
  *   calls NUMBER
  *   killed CALL(WHAT) | ended WAIT-STATUS
@@ -239,7 +240,7 @@ static int enter(struct thread *thread)
         return 0;
     }
     struct flush *flush = NULL;
-    if (root && (call->kind == FLUSHES))
+    if (root && call->kind == FLUSHES)
         flush = shadow_fsync(tid, arguments[0]);
     else if (root && call->kind == FLUSHES_ALL)
         flush = shadow_syncfs(tid, arguments[0]);
