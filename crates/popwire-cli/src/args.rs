@@ -46,9 +46,8 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = FETCH_EXAMPLES, after_long_help = FETCH_MORE)]
 pub(crate) struct FetchArgs {
-    /// The Maildir that receives the mail
-    #[arg(long, value_name = "DIR", help_heading = "Mail")]
-    pub(crate) maildir: PathBuf,
+    #[command(flatten)]
+    pub(crate) to: DestinationArgs,
 
     /// Keep the messages on the server (default)
     #[arg(long, conflicts_with_all = ["delete", "delete_after"], help_heading = "Mail")]
@@ -81,6 +80,24 @@ pub(crate) struct FetchArgs {
     #[command(flatten)]
     pub(crate) state: StateArgs,
 
+    #[command(flatten)]
+    pub(crate) connect: ConnectArgs,
+}
+
+/// Where mail goes.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub(crate) struct DestinationArgs {
+    /// Deliver into this Maildir, which is created if it is missing
+    ///
+    /// Destinations may be named several times and together: a message counts as delivered when all of them have it.
+    #[arg(long, value_name = "DIR", help_heading = "Mail")]
+    pub(crate) maildir: Vec<PathBuf>,
+
+    /// Append to this mbox (mboxrd), which is locked meanwhile
+    #[arg(long, value_name = "FILE", help_heading = "Mail")]
+    pub(crate) mbox: Vec<PathBuf>,
+
     /// How mail gets onto the disk: `auto` flushes the file system once for many messages where that is sure and quicker;
     /// `files` flushes each file by itself and nothing of other programs
     #[arg(
@@ -92,9 +109,6 @@ pub(crate) struct FetchArgs {
         help_heading = "Mail"
     )]
     pub(crate) flush: FlushArg,
-
-    #[command(flatten)]
-    pub(crate) connect: ConnectArgs,
 }
 
 /// Where the ledger is.

@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+mod destinations;
 mod explain;
 mod output;
 mod password;

@@ -81,6 +81,13 @@ impl<'a> Fetch<'a> {
         self
     }
 
+    /// Deliver to all of these too.
+    #[must_use]
+    pub fn to_all(mut self, destinations: impl IntoIterator<Item = Box<dyn Destination>>) -> Self {
+        self.destinations.extend(destinations);
+        self
+    }
+
     /// What stays on the server after it was delivered. Default everything.
     #[must_use]
     pub fn keep(mut self, keep: Keep) -> Self {

@@ -1,37 +1,41 @@
-//! From a POP3 mailbox to a durable destination, without losing a message.
+//! From a POP3 mailbox to durable destinations: no message lost, none doubled, none changed, whatever dies and whenever.
 //!
 //! # Scope
 //!
-//! The order of a retrieval session, and delivery. Not in here: the protocol (the `popwire` crate), settings, passwords
-//! and output (the `popwire` program). The library prints nothing; an [`Observer`] hears what happens.
+//! A retrieval: what is new, in which order it is made safe here and deleted there, and the memory of it, the [`Ledger`].
+//! Destinations are a [Maildir](maildir), an [mbox], and whatever implements [`Destination`]. Not in here: the protocol (the
+//! `popwire` crate), settings, passwords and output (the `popwire` program). The library prints nothing; an [`Observer`]
+//! hears what happens.
 //!
 //! # The order
 //!
 //! ```text
-//!   STAT, LIST, UIDL   what is there, joined by number
-//!   RETR ...           asked for ahead; the octets of each as they come into a file in tmp/ of the Maildir
-//!     commit           meanwhile: flush what has come, move it to new/, flush new/
-//!   DELE ...           if wanted, for what was committed and for nothing else
-//!   QUIT               the server deletes now, and says whether it did
+//!   lock the account; settle what a run that was killed left open
+//!   connect; STAT, LIST, UIDL   what is there, and what the ledger knows of it
+//!   RETR ...                    what is new, asked for ahead, each hashed as it comes in
+//!     ledger: intended            meanwhile, many at a time: flushed in tmp/, noted,
+//!     deliver                     moved to new/, which is flushed; appended; ...
+//!     ledger: delivered
+//!   DELE ...                    for what the policy does not keep, if it is delivered everywhere
+//!   ledger: delete pending
+//!   QUIT                        the server deletes now, and says whether it did
+//!   ledger: gone                or the next listing tells
 //! ```
 //!
-//! A message that the server refuses, that does not end as messages end, or that cannot be stored while others can, is
-//! reported and stays on the server; the rest goes on. A session that breaks, or a destination that is full or gone,
-//! ends the run: what was committed stays delivered, and [`Stopped`] says how much that is.
+//! So a crash anywhere costs nothing: before *intended* nothing was delivered, and behind it the destinations are asked. A
+//! Maildir and an mbox know a message by its [`Mark`], which is made from the account, the unique-id and the contents. What
+//! knows none, a program, gets a message once more if it dies in the moment between.
 //!
-//! # Where a ledger goes
-//!
-//! There is no memory yet of what was fetched: without deletion, every run fetches everything again, and a run whose
-//! deletions the server did not confirm leads to duplicates. A ledger has three places in the order above. Before RETR
-//! it says which unique-ids are known. Before the commit it notes [`maildir::Delivery::name`] with the unique-id, so that
-//! [`Maildir::find`](maildir::Maildir::find) tells after a crash what became of the message. Between the commit and DELE
-//! it notes the delivery, durably; only then may the message be marked. The answer to QUIT closes the entry.
+//! A message that the server refuses, that does not end as messages end, that breaks the connection, or that cannot be
+//! stored while others can, is reported and stays on the server; the rest goes on, over a new connection if need be. A
+//! destination that is full or gone ends the run: what was delivered stays delivered, and [`Stopped`] says how much that is.
 //!
 //! # Example
 //!
 //! ```
 //! use popwire::{Connector, Login, Security, blocking::Client};
-//! use popwire_retriever::{Deletion, Fetch, Silent, maildir::Maildir};
+//! use popwire_retriever::maildir::{Flush, Maildir, MaildirDestination};
+//! use popwire_retriever::{AccountKey, Deletion, Fetch, Keep, Silent, SqliteLedger};
 //! # use popwire_server::{Maildrop, Server};
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let home = tempfile::tempdir()?;
@@ -40,11 +44,18 @@
 //! # let connector = Connector::new("127.0.0.1").port(server.addr().port())
 //! #     .security(Security::Plain).dangerous_login_without_verified_tls();
 //!
+//! let ledger = SqliteLedger::open(home.path().join("ledger.sqlite3"))?;
 //! let maildir = Maildir::create(home.path().join("Mail"))?;
-//! let mut client = Client::connect(&connector)?;
-//! client.login(&Login::password("alice", "s3cret"))?;
+//! let mut connect = || {
+//!     let mut client = Client::connect(&connector)?;
+//!     client.login(&Login::password("alice", "s3cret"))?;
+//!     Ok(client)
+//! };
 //!
-//! let summary = Fetch::new(&maildir).delete(true).run(client, &mut Silent)?;
+//! let summary = Fetch::new(AccountKey::new("alice", "pop.example.org", 995), &ledger)
+//!     .to(Box::new(MaildirDestination::new(maildir, Flush::Auto)))
+//!     .keep(Keep::nothing())
+//!     .run(&mut connect, &mut Silent)?;
 //! assert_eq!(summary.delivered, 1);
 //! assert!(matches!(summary.deletion, Deletion::Committed { messages: 1 }));
 //! # Ok(()) }

@@ -48,7 +48,7 @@ fn parcel(number: usize, message: &[u8]) -> Parcel {
     let mut spool = Spool::new();
     spool.write_all(message).unwrap();
     spool.finish().unwrap();
-    let received = Received { octets: spool.octets(), content: [7; 32], header: [0; 32] };
+    let received = Received { listed: None, octets: spool.octets(), content: [7; 32], header: [0; 32] };
     let key = MessageKey::unique_id(number.to_string());
     Parcel::new(AccountKey::new("alice", "h", 110), key, received, spool)
 }
@@ -119,7 +119,7 @@ const MESSAGES: usize = 120;
 /// As a retriever does that comes again after a crash: what is not there is delivered, in batches.
 fn deliver_missing(home: &Path) {
     let mut destination = MboxDestination::new(home.join("mbox")).unwrap();
-    let marks = destination.marks().unwrap().unwrap();
+    let marks = destination.marks().unwrap();
     let parcels: Vec<_> = (0..MESSAGES).map(|number| parcel(number, &message(number))).collect();
     let missing: Vec<_> = parcels.iter().filter(|parcel| !marks.contains(&parcel.mark)).collect();
     for batch in missing.chunks(6) {

@@ -1,10 +1,10 @@
-//! `popwire fetch`: what is new in a mailbox, into a Maildir.
+//! `popwire fetch`: what is new in a mailbox, into its destinations.
 
-use popwire_retriever::maildir::{Maildir, MaildirDestination};
 use popwire_retriever::{Fetch, Keep};
 
 use crate::args::FetchArgs;
-use crate::explain::{self, Exit, Problem};
+use crate::destinations::Destinations;
+use crate::explain::{Exit, Problem};
 use crate::output::Output;
 use crate::retrieval::Retrieval;
 use crate::settings::Account;
@@ -13,9 +13,7 @@ use crate::state;
 pub(super) fn run(args: &FetchArgs, output: &mut Output) -> Result<Exit, Problem> {
     let account = Account::resolve(&args.connect, output)?;
     // Before the server is bothered, and before a password is typed in vain.
-    let maildir = Maildir::create(&args.maildir).map_err(|error| explain::destination(&error))?;
-    // What a run that was killed left in tmp/ harms nobody; neither does it if it cannot be removed.
-    let _ = maildir.clean_tmp();
+    let destinations = Destinations::open(&args.to)?;
     let ledger = state::open(&args.state, output)?;
     let login = account.login(output)?;
 
@@ -24,9 +22,9 @@ pub(super) fn run(args: &FetchArgs, output: &mut Output) -> Result<Exit, Problem
         None if args.delete => Keep::nothing(),
         None => Keep::forever(),
     };
-    let place = maildir.path().display().to_string();
+    let place = destinations.place();
     let fetch = Fetch::new(account.key(), &ledger)
-        .to(Box::new(MaildirDestination::new(maildir, args.flush.into())))
+        .to_all(destinations.all)
         .keep(keep)
         .limit(args.limit.map(usize::from))
         .batch(args.batch.map(usize::from))

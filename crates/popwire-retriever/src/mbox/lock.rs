@@ -158,6 +158,8 @@ impl Dotlock {
         let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
         // First the process, as others have it.
         file.write_all(format!("{}\n{}", process::id(), signature()).as_bytes())?;
+        // Power may go: an empty one would be nobody's, and in the way for five minutes.
+        file.sync_data()?;
         Ok(file.metadata()?.ino())
     }
 }
