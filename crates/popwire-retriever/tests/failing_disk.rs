@@ -23,7 +23,8 @@ const AT: &str = "POPWIRE_DISK_AT";
 /// Three times what the disk can hold, and half of what it says that it can.
 const MESSAGES: usize = 600;
 const SIZE: usize = 100_000;
-const TOGETHER: usize = 40;
+/// Enough to be flushed together, and few enough that the disk takes the first of them.
+const TOGETHER: usize = 5;
 
 /// Makes the disk, lets the child deliver onto it, and lets it look again when nothing is in memory any more.
 const SCRIPT: &str = r#"
@@ -105,10 +106,13 @@ fn lose(disk: &Path, in_place: bool, flush: Flush, home: &Path) {
                 parcels.push((*number, parcel));
             }
             let all: Vec<&Parcel> = parcels.iter().map(|(_, parcel)| parcel).collect();
-            let ready = destination.prepare(&all);
-            let ready: Vec<_> = parcels.iter().zip(ready).filter(|(_, ready)| ready.is_ok()).collect();
-            results.extend(batch.iter().skip(ready.len()).map(|number| (*number, None)));
-            let ready: Vec<_> = ready.into_iter().map(|((number, parcel), _)| (*number, parcel)).collect();
+            let mut ready = Vec::new();
+            for ((number, parcel), prepared) in parcels.iter().zip(destination.prepare(&all)) {
+                match prepared {
+                    Ok(()) => ready.push((*number, parcel)),
+                    Err(_) => results.push((*number, None)),
+                }
+            }
             let committed = destination.commit(&ready.iter().map(|(_, parcel)| *parcel).collect::<Vec<_>>());
             results.extend(ready.iter().zip(committed).map(|((number, _), place)| (*number, place.ok())));
         }
