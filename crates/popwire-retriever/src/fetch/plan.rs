@@ -7,7 +7,6 @@ use std::time::SystemTime;
 use popwire::MessageNumber;
 use popwire::blocking::Client;
 
-use super::receive::UNCONFIRMED;
 use super::{Cause, Fetch, Listed, Listing, Notice, Observer, QUARANTINE, Run};
 use crate::identity::{Hash, HeaderHash, Identity, MessageKey};
 use crate::ledger::{Entry, Known, State};
@@ -166,8 +165,7 @@ impl Fetch<'_> {
             State::Seen | State::Intended => Action::Fetch,
             State::Gone => Action::Compare,
             State::Delivered | State::DeletePending => {
-                let other = known.listed == Some(UNCONFIRMED)
-                    || known.listed.zip(item.listed.octets).is_some_and(|(then, now)| then != now);
+                let other = known.listed.zip(item.listed.octets).is_some_and(|(then, now)| then != now);
                 if other { Action::Compare } else { self.afterwards(item, newer, now) }
             }
         }

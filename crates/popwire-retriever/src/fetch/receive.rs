@@ -22,8 +22,6 @@ use crate::ledger::{Change, Ledger, Received, State};
 pub(super) struct Outcome {
     /// The messages that every destination has, by their places in the plan.
     pub(super) delivered: Vec<usize>,
-    /// Those of them whose size is not the one that the server lists.
-    pub(super) unconfirmed: Vec<usize>,
     /// Why there are no more of them: the first reason.
     pub(super) stop: Option<Cause>,
     /// The session failed, be it the first reason or not. Where an answer is missing, another may have been taken for it:
@@ -32,11 +30,6 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    fn delivered(&mut self, at: usize, received: &Received) {
-        self.delivered.push(at);
-        self.unconfirmed.extend((received.listed == Some(UNCONFIRMED)).then_some(at));
-    }
-
     fn stopped_by(&mut self, stop: Option<Cause>) {
         self.doubtful |= stop.as_ref().is_some_and(Cause::is_broken_session);
         self.stop = self.stop.take().or(stop);
@@ -80,6 +73,7 @@ impl Fetch<'_> {
             occurrences: HashMap::new(),
             received: HashMap::new(),
             notes: Vec::new(),
+            held: Vec::new(),
             outcome: Outcome::default(),
             run,
             observer,
@@ -93,12 +87,16 @@ impl Fetch<'_> {
                     source: source.into(),
                 }
             })?;
-            let number = |at: &usize| items.all.get(*at).map(|item| item.listed.number);
-            let numbers: Vec<MessageNumber> = whole.iter().filter_map(number).collect();
-            let header_numbers: Vec<MessageNumber> = headers.iter().filter_map(number).collect();
-            reception.take_all(client.retrieve_many(numbers), &whole, &mut items.all, &courier);
-            if reception.outcome.stop.is_none() && !headers.is_empty() {
-                reception.take_all(client.top_many(header_numbers, 0), &headers, &mut items.all, &courier);
+            let numbers: Vec<MessageNumber> = items.all.iter().map(|item| item.listed.number).collect();
+            let number = |at: &usize| numbers.get(*at).copied();
+            let (mut whole, mut headers) = (&*whole, &*headers);
+            while !whole.is_empty() && reception.outcome.stop.is_none() {
+                let numbers: Vec<MessageNumber> = whole.iter().filter_map(number).collect();
+                whole = reception.take_some(client.retrieve_many(numbers), whole, &mut items.all, &courier);
+            }
+            while !headers.is_empty() && reception.outcome.stop.is_none() {
+                let numbers: Vec<MessageNumber> = headers.iter().filter_map(number).collect();
+                headers = reception.take_some(client.top_many(numbers, 0), headers, &mut items.all, &courier);
             }
             for report in courier.finish() {
                 reception.settle(report, &items.all);
@@ -138,42 +136,51 @@ struct Reception<'a> {
     received: HashMap<usize, Received>,
     /// Changes that need not be written at once: a crash only leads to another look.
     notes: Vec<Change>,
+    /// What has another size than the server lists, until the answers behind it have all come: a message without a proper
+    /// end swallows the answer behind it, and that shows only when the last one is missing.
+    held: Vec<(usize, Spool, Received)>,
     outcome: Outcome,
     run: &'a mut Run,
     observer: &'a mut dyn Observer,
 }
 
-/// For the size in the listing, until the session has come to a good end: a message with it is fetched again and compared
-/// before it is taken for delivered.
-pub(super) const UNCONFIRMED: u64 = i64::MAX as u64;
+/// So many messages at most are held back. Each has an open file.
+const HELD: usize = 64;
 
 /// So many notes are written together.
 const NOTES: usize = 256;
 
 impl Reception<'_> {
-    fn take_all<I: Iterator<Item = MessageNumber>>(
+    /// Takes messages until there are no more, or until so many are held back that the answers under way have to be waited
+    /// for. Gives those that were not asked for.
+    fn take_some<'w, I: Iterator<Item = MessageNumber>>(
         &mut self,
         mut messages: Messages<'_, I>,
-        wanted: &[usize],
+        wanted: &'w [usize],
         items: &mut [Item],
         courier: &Courier<'_>,
-    ) {
-        for &at in wanted {
-            let Some(item) = items.get_mut(at) else { continue };
+    ) -> &'w [usize] {
+        let mut rest = wanted;
+        while let Some((&at, behind)) = rest.split_first() {
             if self.stop.load(Ordering::Relaxed) {
                 self.outcome.stopped_by(Some(Cause::Interrupted));
                 break;
             }
-            self.observer.begun(&item.listed);
             let Some((_, message)) = messages.next() else { break };
+            rest = behind;
+            let Some(item) = items.get_mut(at) else { continue };
+            self.observer.begun(&item.listed);
             self.run.asked += 1;
             self.run.asked_octets = self.run.asked_octets.saturating_add(item.listed.octets.unwrap_or(0));
-            match self.take(message, &item.listed) {
-                Ok((spool, received)) => {
-                    self.run.received += 1;
+            match self.take(message, item) {
+                Ok((spool, received)) if is_as_listed(item, &received) => {
                     self.hand_over(at, item, spool, received, courier);
                 }
+                Ok((spool, received)) => self.held.push((at, spool, received)),
                 Err(cause) => self.fail(item, cause),
+            }
+            if self.held.len() >= HELD {
+                messages.stop();
             }
             for report in courier.reports() {
                 self.settle(report, items);
@@ -183,17 +190,28 @@ impl Reception<'_> {
             }
         }
         if self.outcome.stop.is_some() && !self.outcome.doubtful {
-            // The session is sound, and is wanted for the deletions.
-            messages.stop();
-            while let Some((_, message)) = messages.next() {
-                if self.stop.load(Ordering::Relaxed) {
-                    self.outcome.doubtful = true;
-                    break;
-                }
-                let skipped = message.and_then(|mut message| message.copy_to(&mut io::sink()));
-                let failed = skipped.err().map(Cause::Session).filter(|cause| !cause.is_about_one_message());
-                self.outcome.stopped_by(failed);
+            self.skip(messages);
+        }
+        // Each answer has come, so each was taken for what it is.
+        for (at, spool, received) in std::mem::take(&mut self.held) {
+            if let Some(item) = items.get_mut(at).filter(|_| !self.outcome.doubtful) {
+                self.hand_over(at, item, spool, received, courier);
             }
+        }
+        rest
+    }
+
+    /// Reads what is under way, and drops it: the session is sound, and is wanted for the deletions.
+    fn skip<I: Iterator<Item = MessageNumber>>(&mut self, mut messages: Messages<'_, I>) {
+        messages.stop();
+        while let Some((_, message)) = messages.next() {
+            if self.stop.load(Ordering::Relaxed) {
+                self.outcome.doubtful = true;
+                break;
+            }
+            let skipped = message.and_then(|mut message| message.copy_to(&mut io::sink()));
+            let failed = skipped.err().map(Cause::Session).filter(|cause| !cause.is_about_one_message());
+            self.outcome.stopped_by(failed);
         }
     }
 
@@ -201,9 +219,9 @@ impl Reception<'_> {
     fn take(
         &mut self,
         message: popwire::Result<Message<'_>>,
-        listed: &Listed,
+        item: &Item,
     ) -> Result<(Spool, Received), Cause> {
-        let mut message = message?;
+        let (mut message, listed) = (message?, &item.listed);
         let mut spool = match (self.next.take(), &mut self.spooler) {
             (Some(spool), _) => spool,
             (None, Some(spooler)) => spooler()?,
@@ -228,10 +246,7 @@ impl Reception<'_> {
         let Writer { mut spool, content, header, octets, .. } = writer;
         spool.finish().map_err(in_spool)?;
         let (content, header) = (content.finalize().into(), header.finish());
-        // A message without a proper end swallows the answer behind it, and that shows only when the last answer is missing.
-        // One that has the size that it should have swallowed nothing.
-        let listed = Some(if listed.octets == Some(octets) { octets } else { UNCONFIRMED });
-        Ok((spool, Received { listed, octets, content, header }))
+        Ok((spool, Received { listed: listed.octets, octets, content, header }))
     }
 
     /// Gives a message to the courier, for the destinations that lack it.
@@ -243,6 +258,7 @@ impl Reception<'_> {
         received: Received,
         courier: &Courier<'_>,
     ) {
+        self.run.received += 1;
         let key = match &item.key {
             Some(key) => key.clone(),
             // Only its contents tell which it is.
@@ -253,7 +269,7 @@ impl Reception<'_> {
             Ok(to) if to.is_empty() => {
                 self.note(Change::Delivered { key, received: Some(received) });
                 self.run.summary.recognised += 1;
-                self.outcome.delivered(at, &received);
+                self.outcome.delivered.push(at);
                 self.observer.recognised(&item.listed);
             }
             Ok(to) => {
@@ -304,7 +320,7 @@ impl Reception<'_> {
             Ok(places) => {
                 self.run.summary.delivered += 1;
                 self.run.summary.octets = self.run.summary.octets.saturating_add(received.octets);
-                self.outcome.delivered(at, &received);
+                self.outcome.delivered.push(at);
                 let Received { octets, content, .. } = received;
                 self.observer.delivered(&item.listed, &Delivered { octets, content, places });
             }
@@ -348,6 +364,10 @@ impl Reception<'_> {
         self.notes.clear();
         self.outcome.stopped_by(written.err().map(Cause::Ledger));
     }
+}
+
+fn is_as_listed(item: &Item, received: &Received) -> bool {
+    item.listed.octets == Some(received.octets) && item.action != Action::FetchHeader
 }
 
 /// Takes a message's octets. It keeps its own errors apart, so that every other error of the copy is surely the session's.

@@ -62,7 +62,7 @@ impl Fetch<'_> {
         if self.dry_run {
             return Ok(End::Done);
         }
-        let Outcome { mut delivered, unconfirmed, mut stop, doubtful } =
+        let Outcome { mut delivered, mut stop, doubtful } =
             self.receive(client, &mut items, run, observer)?;
         delivered.sort_unstable();
         // Also where the disk is full: what is safe here need not come again.
@@ -71,10 +71,6 @@ impl Fetch<'_> {
             let deleted = mark(client, &items.all, &due, marked, run, observer);
             let mut changes: Vec<Change> =
                 marked.iter().map(|key| Change::DeletePending { key: key.clone() }).collect();
-            // The number of answers is right, so each was taken for what it is.
-            changes.extend(unconfirmed.iter().filter_map(|at| items.all.get(*at)).filter_map(|item| {
-                Some(Change::Listed { key: item.key.clone()?, octets: item.listed.octets })
-            }));
             changes.extend(self.housekeeping(&items, stop.is_none(), run));
             let noted = self.ledger.record(&self.account, &changes);
             stop = stop.or(deleted.err()).or(noted.err().map(Cause::Ledger));

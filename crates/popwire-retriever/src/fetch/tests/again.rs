@@ -232,6 +232,38 @@ fn a_message_that_always_fails_is_left_after_three_times_and_told_every_time() {
 }
 
 #[test]
+fn a_message_that_always_breaks_the_connection_is_left_too() {
+    let cut = || Answer::raw("+OK\r\nSubject: 2\r\n\r\nhal").then_close();
+    let world = world(|server| server.script("RETR 2", cut()));
+    let mail = Keep::nothing().days(1);
+    assert_eq!(world.run(mail).failures.len(), 1);
+    // Alone it is not to blame for certain: the line may be bad.
+    let summary = world.run(mail);
+    assert_eq!((summary.failures.len(), summary.sessions), (1, 2));
+    for number in [4, 5] {
+        world.server.maildrop("alice").unwrap().deliver(format!("Subject: {number}\r\n\r\nx\r\n")).unwrap();
+        let summary = world.run(mail);
+        assert_eq!((summary.delivered, summary.failures.len()), (1, 1), "it comes last");
+    }
+    let summary = world.run(mail);
+    assert_eq!((summary.failures.len(), summary.quarantined.len(), summary.sessions), (0, 1, 1));
+}
+
+#[test]
+fn q_083_q_084_q_085_where_sizes_are_wrong_all_come_and_none_comes_again() {
+    for quirk in ["list_size=lf", "list_size=x0.6", "list_size=const1024"] {
+        let world = world_of(200, &[quirk]);
+        assert_eq!(
+            (world.run(Keep::forever()).delivered, world.run(Keep::forever()).delivered),
+            (200, 0),
+            "{quirk}"
+        );
+        assert_eq!(world.retrs(), 0);
+        world.has_each_once(&mail(200));
+    }
+}
+
+#[test]
 fn messages_stay_for_the_days_that_they_are_to_and_the_newest_stay() {
     let world = world_of(10, &[]);
     assert_eq!((world.run(Keep::nothing().days(1)).deleted, world.left()), (0, 10));
