@@ -9,8 +9,10 @@ use popwire::{Mechanism, Method};
 use popwire_retriever::maildir::Flush;
 
 mod serve;
+mod state;
 
 pub(crate) use serve::ServeArgs;
+pub(crate) use state::{LedgerArgs, LedgerCommand};
 
 /// A mail retriever for POP3 that loses nothing and changes nothing
 ///
@@ -30,6 +32,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Fetch(FetchArgs),
     Ls(LsArgs),
+    State(LedgerArgs),
     Probe(ProbeArgs),
     Demo(DemoArgs),
     Serve(Box<ServeArgs>),
@@ -117,7 +120,13 @@ pub(crate) struct StateArgs {
     /// The folder of the ledger, which knows what was fetched
     ///
     /// Without it: the folder that POPWIRE_STATE names, or popwire in XDG_STATE_HOME, or ~/.local/state/popwire.
-    #[arg(long = "state", value_name = "DIR", hide_short_help = true, help_heading = "Mail")]
+    #[arg(
+        long = "state",
+        value_name = "DIR",
+        hide_short_help = true,
+        global = true,
+        help_heading = "Ledger"
+    )]
     pub(crate) folder: Option<PathBuf>,
 }
 
@@ -439,6 +448,7 @@ mod tests {
             super::FETCH_MORE,
             super::FETCH_EXAMPLES,
             super::FETCH_MORE,
+            super::state::EXAMPLES,
             super::serve::EXAMPLES,
             super::serve::MORE,
         ] {

@@ -322,6 +322,8 @@ pub enum Change {
     },
     /// All that may have been forgotten was looked for.
     Complete,
+    /// Something may have been forgotten: see [`Ledger::may_have_forgotten`].
+    Incomplete,
 }
 
 /// What is known of a message that was received.

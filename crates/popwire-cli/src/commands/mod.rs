@@ -5,6 +5,7 @@ mod fetch;
 mod ls;
 mod probe;
 mod serve;
+mod state;
 
 use crate::args::{Cli, Command};
 use crate::explain::Exit;
@@ -16,6 +17,7 @@ pub(crate) fn run(cli: &Cli) -> Exit {
     let done = match &cli.command {
         Command::Fetch(args) => fetch::run(args, &mut output),
         Command::Ls(args) => ls::run(args, &mut output),
+        Command::State(args) => state::run(args, &mut output),
         Command::Probe(args) => probe::run(args, &mut output),
         Command::Demo(args) => demo::run(args, &mut output),
         Command::Serve(args) => serve::run(args, &mut output),

@@ -16,5 +16,6 @@ mod passwords;
 mod probe;
 mod serve;
 mod signing_in;
+mod state;
 mod trouble;
 mod world;

@@ -182,28 +182,36 @@ impl Fetch<'_> {
         }
     }
 
-    /// What was deleted and is listed again, as where DELE does nothing: one with the same size and the same header is the
-    /// same message, and need not be fetched to find that out.
+    /// Looks at the headers of known messages before they are deleted, and of those that were deleted and are listed again:
+    /// servers are known that give a unique-id to another message. One with the same size and the same header is the same
+    /// message; any other is fetched and compared. Where the server shows no headers, unique-id and size have to do.
     fn compare_headers(&self, client: &mut Client, items: &mut [Item], now: SystemTime) -> Result<(), Cause> {
         let count = items.len();
-        let mut again = Vec::new();
+        let mut doubtful = Vec::new();
         for (at, item) in items.iter_mut().enumerate() {
             let (Some(known), Some(key)) = (&item.known, &item.key) else { continue };
-            let same_size = known.listed.is_some() && known.listed == item.listed.octets;
-            if item.action == Action::Compare && known.state == State::Gone && same_size {
+            let again = item.action == Action::Compare
+                && known.state == State::Gone
+                && known.listed.is_some()
+                && known.listed == item.listed.octets;
+            // What is known by its header has been looked at.
+            let deletes = item.action == Action::Delete && matches!(key.identity, Identity::UniqueId(_));
+            if again || deletes {
                 let header = self.ledger.entry(&self.account, key)?.and_then(|entry| entry.header);
-                again.extend(header.map(|header| ((count - at - 1) as u64, header, item)));
+                doubtful.extend(header.map(|header| ((count - at - 1) as u64, header, item)));
             }
         }
-        if again.is_empty() {
+        if doubtful.is_empty() {
             return Ok(());
         }
-        let numbers: Vec<MessageNumber> = again.iter().map(|(_, _, item)| item.listed.number).collect();
-        let shown = header_hashes(client, &numbers)?.unwrap_or_default();
-        for (newer, header, item) in again {
-            if shown.get(&item.listed.number) == Some(&header) {
-                item.action = self.afterwards(item, newer, now);
-            }
+        let numbers: Vec<MessageNumber> = doubtful.iter().map(|(_, _, item)| item.listed.number).collect();
+        let Some(shown) = header_hashes(client, &numbers)? else { return Ok(()) };
+        for (newer, header, item) in doubtful {
+            item.action = match shown.get(&item.listed.number) {
+                Some(same) if *same == header => self.afterwards(item, newer, now),
+                Some(_) => Action::Compare,
+                None => item.action,
+            };
         }
         Ok(())
     }

@@ -392,9 +392,10 @@ impl Writer<'_> {
                 Ok(())
             }
             Change::Forgotten { key } => self.forget(key),
-            Change::Complete => {
-                let query = "UPDATE account SET complete = 1 WHERE id = ?1";
-                self.transaction.execute(query, [self.account]).map(drop)
+            Change::Complete | Change::Incomplete => {
+                let complete = matches!(change, Change::Complete);
+                let query = "UPDATE account SET complete = ?2 WHERE id = ?1";
+                self.transaction.execute(query, params![self.account, complete]).map(drop)
             }
         }
     }

@@ -1,0 +1,98 @@
+//! `popwire state`: looking at the ledger, and correcting it.
+
+use std::fs;
+
+use crate::world::{MAIL, sorted, world, world_with};
+
+/// The account's name in the ledger of this world.
+fn account(world: &crate::world::World) -> String {
+    format!("alice@localhost:{}", world.server.tls_addr().port())
+}
+
+#[test]
+fn what_was_fetched_is_shown_and_exported() {
+    let world = world();
+    assert_eq!(world.run("state show").good().out, "");
+    world.fetch("").good();
+    let account = account(&world);
+    assert_eq!(world.run("state show").good().out, format!("{account}: 3 delivered\n"));
+    let shown = world.run(&format!("state show {account}"));
+    let fields: Vec<Vec<&str>> = shown.good().out.lines().map(|line| line.split('\t').collect()).collect();
+    assert_eq!(fields.len(), 3);
+    assert_eq!((fields[0][0], fields[0][1]), ("delivered", MAIL[0].len().to_string().as_str()));
+    assert!(fields[0][2].ends_with('Z') && fields[0][4].starts_with('m'), "{fields:?}");
+    let exported = world.run("state export");
+    let objects = exported.good().objects();
+    assert_eq!(objects.len(), 3);
+    assert_eq!(
+        (&objects[0]["account"], &objects[0]["state"]),
+        (&account.as_str().into(), &"delivered".into())
+    );
+    assert_eq!(objects[0]["sha256"].as_str().unwrap().len(), 64);
+    world.run("state show bob@localhost").failed(64, &["knows no account bob@localhost", &account]);
+}
+
+#[test]
+fn a_message_is_marked_forgotten_and_fetched_again() {
+    let world = world();
+    world.fetch("").good();
+    let account = account(&world);
+    let uids = world.run(&format!("state show {account}")).out;
+    let uid = uids.lines().next().unwrap().split('\t').nth(4).unwrap().to_owned();
+    let forgotten = world.run(&format!("state forget {account} {uid}"));
+    assert!(forgotten.good().out.contains("1 message forgotten"), "{}", forgotten.out);
+    assert!(world.fetch("").good().out.contains(": 1 message, "));
+    assert_eq!(world.delivered().len(), 4);
+
+    world.run(&format!("state forget {account} --all")).good();
+    for uid in uids.lines().map(|line| line.split('\t').nth(4).unwrap()) {
+        world.run(&format!("state mark {account} {uid}")).good();
+    }
+    assert!(world.fetch("").good().out.contains("nothing new"));
+    world.run(&format!("state forget {account} nonsense")).failed(64, &["has no message nonsense"]);
+    assert_eq!(world.run(&format!("state forget {account}")).code, 64);
+}
+
+#[test]
+fn what_failed_too_often_is_told_and_tried_again_on_request() {
+    let world = world_with(|server| server.script("RETR 2", "-ERR internal error\r\n"));
+    for _ in 0..3 {
+        world.fetch("").failed(75, &["message 2 (uid ", "-ERR internal error"]);
+    }
+    let run = world.fetch("");
+    run.failed(75, &["not tried any more after 3 failures, left on the server", "-ERR internal error"]);
+    let account = account(&world);
+    assert!(world.run("state show").out.contains("; 1 not tried any more"));
+    world.run(&format!("state retry {account}")).good();
+    world.fetch("").failed(75, &["message 2 (uid "]);
+}
+
+#[test]
+fn a_damaged_ledger_is_salvaged_aloud_and_nothing_comes_twice() {
+    let world = world();
+    world.fetch("").good();
+    let ledger = world.path("state/ledger.sqlite3");
+    let octets = fs::read(&ledger).unwrap();
+    fs::write(&ledger, &octets[..octets.len() / 2]).unwrap();
+    let run = world.fetch("");
+    assert!(run.good().err.contains("was damaged"), "{}", run.err);
+    assert_eq!(world.delivered(), sorted(&MAIL));
+    let run = world.fetch("");
+    assert_eq!((run.good().err.as_str(), world.delivered().len()), ("", 3));
+    // Another program's file is not touched.
+    fs::create_dir(world.path("other")).unwrap();
+    fs::write(world.path("other/ledger.sqlite3"), "").unwrap();
+    world.fetch("--state other").good();
+    assert_eq!(world.delivered(), sorted(&MAIL), "the Maildir tells what is here");
+}
+
+#[test]
+fn rebuild_compares_with_what_is_here() {
+    let world = world();
+    world.fetch("").good();
+    let account = account(&world);
+    world.run(&format!("state forget {account} --all")).good();
+    world.run(&format!("state rebuild {account}")).good();
+    assert!(world.fetch("").good().out.contains("nothing new"));
+    assert_eq!(world.delivered(), sorted(&MAIL));
+}
