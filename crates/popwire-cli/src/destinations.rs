@@ -1,8 +1,7 @@
 //! Where mail goes, by the command line.
 
-use popwire_retriever::Destination;
+use popwire_retriever::{Destination, MboxDestination};
 use popwire_retriever::maildir::{Maildir, MaildirDestination};
-use popwire_retriever::mbox::MboxDestination;
 
 use crate::args::DestinationArgs;
 use crate::explain::{self, Problem};

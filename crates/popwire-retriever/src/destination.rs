@@ -10,6 +10,8 @@ use crate::ledger::Received;
 
 mod share;
 mod spool;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub(crate) use share::share;
 pub use spool::{Spool, SpoolReader};

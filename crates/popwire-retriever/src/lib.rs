@@ -3,7 +3,7 @@
 //! # Scope
 //!
 //! A retrieval: what is new, in which order it is made safe here and deleted there, and the memory of it, the [`Ledger`].
-//! Destinations are a [Maildir](maildir), an [mbox], and whatever implements [`Destination`]. Not in here: the protocol (the
+//! Destinations are a [Maildir](maildir), an [mbox](MboxDestination), a [program](ProgramDestination), and whatever implements [`Destination`]. Not in here: the protocol (the
 //! `popwire` crate), settings, passwords and output (the `popwire` program). The library prints nothing; an [`Observer`]
 //! hears what happens.
 //!
@@ -70,8 +70,9 @@ mod folder;
 mod identity;
 mod ledger;
 pub mod maildir;
-pub mod mbox;
+mod mbox;
 mod policy;
+mod program;
 
 pub use destination::{Destination, Parcel, Spool, SpoolReader, Spooler};
 pub use error::DeliveryError;
@@ -84,4 +85,6 @@ pub use ledger::{
     AccountLock, Change, Delivery, Entry, Known, Ledger, LedgerError, Received, Recollection, Salvage,
     SqliteLedger, State,
 };
+pub use mbox::MboxDestination;
 pub use policy::{Keep, Rule, Test, Then};
+pub use program::ProgramDestination;

@@ -1,19 +1,10 @@
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use super::*;
-use crate::destination::Spool;
-use crate::identity::{AccountKey, MessageKey};
-use crate::ledger::Received;
+use crate::destination::testing;
 
 fn parcel(message: &[u8]) -> Parcel {
-    let mut spool = Spool::new();
-    spool.write_all(message).unwrap();
-    spool.finish().unwrap();
-    let mut content = [0; 32];
-    content.iter_mut().zip(message).for_each(|(to, from)| *to = *from);
-    let received = Received { listed: None, octets: spool.octets(), content, header: [0; 32] };
-    let key = MessageKey::unique_id(message.len().to_string());
-    Parcel::new(AccountKey::new("alice", "h", 110), key, received, spool)
+    testing::parcel("1", message)
 }
 
 fn deliver(destination: &mut MboxDestination, parcels: &[&Parcel]) -> Vec<Result<String, DeliveryError>> {
