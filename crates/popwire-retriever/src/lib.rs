@@ -3,7 +3,7 @@
 //! # Scope
 //!
 //! A retrieval: what is new, in which order it is made safe here and deleted there, and the memory of it, the [`Ledger`].
-//! Destinations are a [Maildir](maildir), an [mbox](MboxDestination), a [program](ProgramDestination), and whatever implements [`Destination`]. Not in here: the protocol (the
+//! Destinations are a [Maildir](maildir), an [mbox](MboxDestination), a [program](ProgramDestination), an [LMTP server](LmtpDestination), and whatever implements [`Destination`]. Not in here: the protocol (the
 //! `popwire` crate), settings, passwords and output (the `popwire` program). The library prints nothing; an [`Observer`]
 //! hears what happens.
 //!
@@ -63,18 +63,21 @@
 
 mod courier;
 mod destination;
+mod envelope;
 mod error;
 mod fetch;
 mod flock;
 mod folder;
 mod identity;
 mod ledger;
+mod lmtp;
 pub mod maildir;
 mod mbox;
 mod policy;
 mod program;
 
 pub use destination::{Destination, Parcel, Spool, SpoolReader, Spooler};
+pub use envelope::{InvalidMailbox, Mailbox, Sender};
 pub use error::DeliveryError;
 pub use fetch::{
     Action, Cause, Deletion, Delivered, Failure, Fetch, Listed, Listing, Notice, Observer, Plan, QUARANTINE,
@@ -85,6 +88,7 @@ pub use ledger::{
     AccountLock, Change, Delivery, Entry, Known, Ledger, LedgerError, Received, Recollection, Salvage,
     SqliteLedger, State,
 };
+pub use lmtp::LmtpDestination;
 pub use mbox::MboxDestination;
 pub use policy::{Keep, Rule, Test, Then};
 pub use program::ProgramDestination;
