@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use popwire::{Mechanism, Method};
+use popwire_retriever::Mailbox;
 use popwire_retriever::maildir::Flush;
 
 mod serve;
@@ -100,6 +101,21 @@ pub(crate) struct DestinationArgs {
     /// Append to this mbox (mboxrd), which is locked meanwhile
     #[arg(long, value_name = "FILE", help_heading = "Mail")]
     pub(crate) mbox: Vec<PathBuf>,
+
+    /// Pipe each message to this shell command; exit code 0 means that it is delivered
+    ///
+    /// The message is on its standard input. In its environment are POPWIRE_ACCOUNT, POPWIRE_UID, POPWIRE_SIZE,
+    /// POPWIRE_SHA256, and POPWIRE_MARK, which is the same when a message comes once more after a crash.
+    #[arg(long, value_name = "CMD", help_heading = "Mail")]
+    pub(crate) pipe: Vec<OsString>,
+
+    /// Hand over to the LMTP server at this host and port, or socket
+    #[arg(long, value_name = "PLACE", help_heading = "Mail", requires = "recipient")]
+    pub(crate) lmtp: Vec<String>,
+
+    /// Whom LMTP servers are to deliver to
+    #[arg(long, value_name = "ADDRESS", help_heading = "Mail", requires = "lmtp", value_parser = mailbox)]
+    pub(crate) recipient: Option<Mailbox>,
 
     /// How mail gets onto the disk: `auto` flushes the file system once for many messages where that is sure and quicker;
     /// `files` flushes each file by itself and nothing of other programs
@@ -326,6 +342,10 @@ pub(crate) enum Color {
     Auto,
     Always,
     Never,
+}
+
+fn mailbox(address: &str) -> Result<Mailbox, String> {
+    Mailbox::new(address).map_err(|error| error.to_string())
 }
 
 fn method(name: &str) -> Result<Method, String> {

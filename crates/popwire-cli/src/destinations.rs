@@ -1,7 +1,9 @@
 //! Where mail goes, by the command line.
 
-use popwire_retriever::{Destination, MboxDestination};
+use std::ffi::OsStr;
+
 use popwire_retriever::maildir::{Maildir, MaildirDestination};
+use popwire_retriever::{Destination, LmtpDestination, MboxDestination, ProgramDestination};
 
 use crate::args::DestinationArgs;
 use crate::explain::{self, Problem};
@@ -14,8 +16,8 @@ pub(crate) struct Destinations {
 }
 
 impl Destinations {
-    /// Opens them, and makes what is missing.
-    pub(crate) fn open(args: &DestinationArgs) -> Result<Self, Problem> {
+    /// Opens them, and makes what is missing. Programs do not get the environment variables that hold `secrets`.
+    pub(crate) fn open(args: &DestinationArgs, secrets: &[&OsStr]) -> Result<Self, Problem> {
         let mut destinations = Self::default();
         for path in &args.maildir {
             let maildir = Maildir::create(path).map_err(|error| explain::destination(&error))?;
@@ -29,6 +31,18 @@ impl Destinations {
         for path in &args.mbox {
             let mbox = MboxDestination::new(path).map_err(|error| explain::destination(&error))?;
             destinations.add(path.display().to_string(), mbox);
+        }
+        for command in &args.pipe {
+            let mut program = ProgramDestination::shell(command);
+            for name in secrets {
+                program = program.without_variable(name);
+            }
+            destinations.add(command.to_string_lossy().into_owned(), program);
+        }
+        for (place, recipient) in
+            args.lmtp.iter().flat_map(|place| args.recipient.clone().map(|to| (place, to)))
+        {
+            destinations.add(place.clone(), LmtpDestination::new(place, recipient));
         }
         Ok(destinations)
     }

@@ -15,7 +15,7 @@ use crate::explain::Problem;
 use crate::output::Output;
 
 /// What is looked at if nothing else is said.
-const VARIABLE: &str = "POPWIRE_PASSWORD";
+pub(crate) const VARIABLE: &str = "POPWIRE_PASSWORD";
 
 /// A password is short; a file this long without a line end is not one.
 const LONGEST: u64 = 64 * 1024;

@@ -1,7 +1,13 @@
 //! Every crash point: `popwire fetch` is killed before each of its system calls that touch the disk or the wire, and so is
 //! the power. Nothing is lost, nothing is in parts, and the next run finishes the work.
 
-#![allow(missing_docs, clippy::unwrap_used, reason = "in a test, a panic is the answer")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "in a test, a panic is the answer"
+)]
 #![allow(clippy::print_stderr, reason = "how many points there were is worth knowing")]
 
 use std::{

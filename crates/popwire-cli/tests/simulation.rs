@@ -4,7 +4,14 @@
 //! A schedule is made from its number, and a failure names it: `POPWIRE_SEED=17 cargo test --test simulation`. How many are
 //! tried, `POPWIRE_SEEDS` says.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "in a test, a panic is the answer")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "in a test, a panic is the answer"
+)]
 #![allow(clippy::print_stderr, reason = "what a schedule was is worth knowing when it fails")]
 
 use std::collections::BTreeMap;

@@ -72,7 +72,7 @@ mod identity;
 mod ledger;
 mod lmtp;
 pub mod maildir;
-mod mbox;
+pub mod mbox;
 mod policy;
 mod program;
 

@@ -49,6 +49,7 @@ pub struct ProgramDestination {
     arguments: Vec<OsString>,
     name: String,
     time_limit: Duration,
+    withheld: Vec<OsString>,
 }
 
 /// So many messages in a row at the time limit, and the rest of the batch is not tried.
@@ -66,7 +67,7 @@ impl ProgramDestination {
         for argument in &arguments {
             let _ = write!(name, " {}", argument.display());
         }
-        Self { program, arguments, name, time_limit: Duration::from_secs(60) }
+        Self { program, arguments, name, time_limit: Duration::from_secs(60), withheld: Vec::new() }
     }
 
     /// Has `/bin/sh` run this command.
@@ -84,9 +85,19 @@ impl ProgramDestination {
         self
     }
 
+    /// Withholds this environment variable from the program, which otherwise has all of ours: it may hold a secret.
+    #[must_use]
+    pub fn without_variable(mut self, name: impl Into<OsString>) -> Self {
+        self.withheld.push(name.into());
+        self
+    }
+
     fn deliver(&self, parcel: &Parcel) -> Result<Run, DeliveryError> {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments);
+        for name in &self.withheld {
+            command.env_remove(name);
+        }
         command.env("POPWIRE_ACCOUNT", parcel.account.as_str());
         command.env("POPWIRE_UID", parcel.key.identity.to_string());
         command.env("POPWIRE_MARK", parcel.mark.to_string());

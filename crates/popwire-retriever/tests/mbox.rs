@@ -14,7 +14,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use popwire_retriever::mbox::MboxDestination;
+use popwire_retriever::MboxDestination;
 use popwire_retriever::{AccountKey, DeliveryError, Destination, MessageKey, Parcel, Received, Spool};
 
 const ROLE: &str = "POPWIRE_MBOX_ROLE";

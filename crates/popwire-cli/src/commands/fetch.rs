@@ -1,11 +1,14 @@
 //! `popwire fetch`: what is new in a mailbox, into its destinations.
 
+use std::ffi::OsStr;
+
 use popwire_retriever::{Fetch, Keep};
 
 use crate::args::FetchArgs;
 use crate::destinations::Destinations;
 use crate::explain::{Exit, Problem};
 use crate::output::Output;
+use crate::password;
 use crate::retrieval::Retrieval;
 use crate::settings::Account;
 use crate::state;
@@ -13,7 +16,11 @@ use crate::state;
 pub(super) fn run(args: &FetchArgs, output: &mut Output) -> Result<Exit, Problem> {
     let account = Account::resolve(&args.connect, output)?;
     // Before the server is bothered, and before a password is typed in vain.
-    let destinations = Destinations::open(&args.to)?;
+    let secrets: Vec<&OsStr> = [Some(OsStr::new(password::VARIABLE)), args.connect.password_env.as_deref()]
+        .into_iter()
+        .flatten()
+        .collect();
+    let destinations = Destinations::open(&args.to, &secrets)?;
     let ledger = state::open(&args.state, output)?;
     let login = account.login(output)?;
 

@@ -150,3 +150,63 @@ fn p_072_a_server_that_keeps_nothing_is_warned_of() {
     let run = world.fetch("--delete");
     assert_eq!(run.good().err, "");
 }
+
+#[test]
+fn several_destinations_get_each_message_once_and_all_of_them_before_it_is_deleted() {
+    let world = world();
+    std::fs::write(
+        world.path("take.sh"),
+        "#!/bin/sh\n[ -e broken ] && exit 75\nenv > env.$POPWIRE_MARK; cat >> taken\n",
+    )
+    .unwrap();
+    let line = "--delete --mbox mail.mbox --maildir Other --pipe";
+    let run = |world: &crate::world::World| {
+        let mut command = world.command(&format!("fetch {} --ca ca.pem --maildir Mail {line}", world.url()));
+        crate::world::run(command.arg("sh ./take.sh").env("POPWIRE_PASSWORD", crate::world::PASSWORD))
+    };
+    std::fs::write(world.path("broken"), "").unwrap();
+    run(&world).failed(75, &["message 1 (uid ", "sh ./take.sh refused the message"]);
+    assert_eq!(world.left(1), 3);
+    std::fs::remove_file(world.path("broken")).unwrap();
+    let done = run(&world);
+    assert!(done.good().out.ends_with("; deleted on the server\n"), "{}", done.out);
+    assert_eq!((world.delivered(), world.left(2)), (sorted(&MAIL), 0));
+    assert_eq!(std::fs::read_dir(world.path("Other/new")).unwrap().count(), 3);
+    assert_eq!(std::fs::read_to_string(world.path("taken")).unwrap(), MAIL.concat());
+    let mbox = std::fs::read_to_string(world.path("mail.mbox")).unwrap();
+    assert_eq!(mbox.lines().filter(|line| line.starts_with("From popwire.")).count(), 3);
+    // The program that gets the mail does not get the password.
+    for file in std::fs::read_dir(world.home.path()).unwrap() {
+        let path = file.unwrap().path();
+        if path.file_name().unwrap().to_str().unwrap().starts_with("env.") {
+            let variables = std::fs::read_to_string(path).unwrap();
+            assert!(
+                variables.contains("POPWIRE_UID=") && !variables.contains("POPWIRE_PASSWORD"),
+                "{variables}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_dry_run_shows_and_does_nothing() {
+    let world = world();
+    let run = world.fetch("--dry-run --delete --limit 2");
+    assert_eq!(
+        run.good().out.lines().filter(|line| line.ends_with(": would be fetched")).count(),
+        2,
+        "{}",
+        run.out
+    );
+    assert_eq!(run.out.lines().filter(|line| line.ends_with(": would be left for another run")).count(), 1);
+    assert_eq!((world.delivered().len(), world.left(1)), (0, 3));
+}
+
+#[test]
+fn messages_are_deleted_days_after_they_were_seen() {
+    let world = world();
+    world.fetch("--delete-after 1").good();
+    assert_eq!(world.left(1), 3);
+    world.fetch("--delete-after 0").good();
+    assert_eq!((world.delivered().len(), world.left(2)), (3, 0));
+}

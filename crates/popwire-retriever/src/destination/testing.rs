@@ -13,7 +13,11 @@ pub(crate) fn parcel(id: &str, message: &[u8]) -> Parcel {
     let mut spool = Spool::new();
     spool.write_all(message).unwrap();
     spool.finish().unwrap();
-    let received =
-        Received { listed: None, octets: spool.octets(), content: Sha256::digest(message).into(), header: [0; 32] };
+    let received = Received {
+        listed: None,
+        octets: spool.octets(),
+        content: Sha256::digest(message).into(),
+        header: [0; 32],
+    };
     Parcel::new(AccountKey::new("alice", "h", 110), MessageKey::unique_id(id), received, spool)
 }

@@ -47,7 +47,10 @@ fn a_message_lives_through_its_states_and_survives_a_restart() {
     let listed = step(&[Change::Listed { key: one.clone(), octets: Some(12) }]);
     assert_eq!(listed, (Some(State::Seen), Vec::new()));
     let intended = Change::Intended { key: one.clone(), received: received(7), destinations: vec![a(), b()] };
-    assert_eq!(step(&[intended.clone()]), (Some(State::Intended), vec![(a(), false), (b(), false)]));
+    assert_eq!(
+        step(std::slice::from_ref(&intended)),
+        (Some(State::Intended), vec![(a(), false), (b(), false)])
+    );
     let has = Change::Has { key: one.clone(), destination: a() };
     assert_eq!(step(&[has]), (Some(State::Intended), vec![(a(), true), (b(), false)]));
     let undelivered = Change::Undelivered { key: one.clone() };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustix::fs::{Mode, OFlags};
 
 use super::flush::{Flush, Flusher};
-use super::{Delivered, Delivery, DeliveryError, Inner, move_without_overwriting};
+use super::{Delivered, Delivery, DeliveryError, Inner, move_without_overwriting, name};
 
 /// Puts messages on the disk, in `tmp/`, each to be called so later. Those that this fails for know it.
 pub(super) fn prepare(deliveries: Vec<(Delivery, String)>, flusher: &mut Flusher) -> Vec<Sealed> {
@@ -87,6 +87,9 @@ impl Sealed {
         let Delivery { maildir, name, .. } = &self.delivery;
         match move_without_overwriting(&maildir.tmp, name, &maildir.new, &self.target) {
             Ok(()) => *self.delivery.moved.get_mut() = true,
+            // The same message with the same mark, delivered a moment ago: its file is dropped, and that one stays.
+            Err(reason)
+                if reason.kind() == io::ErrorKind::AlreadyExists && name::mark(&self.target).is_some() => {}
             Err(reason) => {
                 let path = maildir.root.join("new").join(&self.target);
                 self.failure = Some(DeliveryError::io("moving the message to", path, reason));

@@ -69,3 +69,18 @@ fn a_message_that_a_reader_has_moved_is_known_by_its_mark() {
     fs::write(destination.maildir.path().join("new/1.M2P3Q4.other"), "another's").unwrap();
     assert_eq!(destination.marks().unwrap(), HashSet::from([one.mark]));
 }
+
+#[test]
+fn a_message_that_is_delivered_twice_at_once_is_there_once() {
+    let (_home, mut destination) = fresh();
+    let deliver = |destination: &mut MaildirDestination| {
+        let one = parcel(1, Spool::new());
+        destination.prepare(&[&one]);
+        destination.commit(&[&one]).remove(0).unwrap()
+    };
+    // The names have a time in them: again, if a second ended in between.
+    let same = (0..10).any(|_| deliver(&mut destination) == deliver(&mut destination));
+    assert!(same);
+    let names: HashSet<_> = files(&destination, "new").into_iter().collect();
+    assert!(names.len() < 10 && files(&destination, "tmp").is_empty());
+}
