@@ -50,6 +50,13 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = FETCH_EXAMPLES, after_long_help = FETCH_MORE)]
 pub(crate) struct FetchArgs {
+    /// The accounts of the configuration, by name, or a mailbox: pops://user@host for TLS, pop://user@host for STLS
+    ///
+    /// Without any, all accounts of the configuration are fetched, four at a time. With a URL the destinations have to be
+    /// named. What else is said here goes before the configuration.
+    #[arg(value_name = "ACCOUNT|URL")]
+    pub(crate) mailboxes: Vec<String>,
+
     #[command(flatten)]
     pub(crate) to: DestinationArgs,
 
@@ -89,8 +96,7 @@ pub(crate) struct FetchArgs {
 }
 
 /// Where mail goes.
-#[derive(Debug, Args)]
-#[group(required = true, multiple = true)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct DestinationArgs {
     /// Deliver into this Maildir, which is created if it is missing
     ///
@@ -179,7 +185,7 @@ pub(crate) struct LsArgs {
     pub(crate) limit: Option<NonZeroUsize>,
 
     #[command(flatten)]
-    pub(crate) connect: ConnectArgs,
+    pub(crate) mailbox: MailboxArgs,
 }
 
 /// Find out what a server does, and what it does wrong
@@ -202,7 +208,7 @@ pub(crate) struct ProbeArgs {
     pub(crate) retr: bool,
 
     #[command(flatten)]
-    pub(crate) connect: ConnectArgs,
+    pub(crate) mailbox: MailboxArgs,
 }
 
 /// See it work, with a mail server of its own
@@ -217,19 +223,26 @@ pub(crate) struct DemoArgs {
     pub(crate) into: PathBuf,
 }
 
-/// Which mailbox, and how to reach it.
+/// Which mailbox.
 #[derive(Debug, Args)]
-pub(crate) struct ConnectArgs {
-    /// The mailbox: pops://user@host for TLS, pop://user@host for STLS
+pub(crate) struct MailboxArgs {
+    /// The mailbox: pops://user@host for TLS, pop://user@host for STLS; or an account of the configuration
     ///
     /// pops:// is TLS from the first octet, on port 995. pop:// is STLS, on port 110; if the server does not offer it,
     /// nothing is sent. Another port follows the host, after a colon. An @ in the user's name is written %40. There is no
     /// place for a password.
     // A string, and not yet a URL: the message about a malformed one must not repeat it, since there may be a
     // password in it.
-    #[arg(value_name = "URL")]
-    pub(crate) url: String,
+    #[arg(value_name = "ACCOUNT|URL")]
+    pub(crate) mailbox: String,
 
+    #[command(flatten)]
+    pub(crate) connect: ConnectArgs,
+}
+
+/// How to reach a mailbox.
+#[derive(Debug, Default, Args)]
+pub(crate) struct ConnectArgs {
     /// The user's name, instead of the one in the URL
     #[arg(long, value_name = "NAME", help_heading = "Sign-in")]
     pub(crate) user: Option<String>,
@@ -400,6 +413,8 @@ The ids, such as Q-069, are those of docs/deviations.md.";
 const FETCH_EXAMPLES: &str = "\
 Examples:
   popwire fetch pops://alice@pop.example.org --maildir ~/Mail/isp
+  All accounts of the configuration, as docs/config.md describes it:
+    popwire fetch
   popwire fetch pops://al%40example.org@example.org --maildir ~/Mail --delete
 
 More, with passwords and exit codes: popwire fetch --help";

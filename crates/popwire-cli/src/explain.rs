@@ -36,6 +36,18 @@ impl Exit {
     }
 }
 
+impl Exit {
+    /// The one that tells more of what has to be done: nothing to do is the least, and what may pass by itself comes next.
+    pub(crate) fn worse(self, other: Self) -> Self {
+        let weight = |exit: Self| match exit {
+            Self::Ok => 0,
+            Self::Temporary => 1,
+            exit => exit.code(),
+        };
+        if weight(other) > weight(self) { other } else { self }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         exit.code().into()

@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+mod config;
 mod destinations;
 mod explain;
 mod output;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
+use indicatif::MultiProgress;
 use serde::Serialize;
 
 use crate::args::{Color, OutputArgs};
@@ -30,6 +31,8 @@ pub(crate) enum Verbosity {
 #[derive(Clone, Debug)]
 pub(crate) struct Output {
     streams: Arc<Mutex<Streams>>,
+    /// What moves on stderr; it makes room for lines.
+    bars: MultiProgress,
     colors: ColorChoice,
     verbosity: Verbosity,
     json: bool,
@@ -56,6 +59,7 @@ impl Output {
                 err: AutoStream::new(io::stderr(), colors),
                 failed: None,
             })),
+            bars: MultiProgress::new(),
             colors,
             verbosity: match args.verbose {
                 _ if args.quiet => Verbosity::Quiet,
@@ -65,6 +69,11 @@ impl Output {
             },
             json: args.json,
         }
+    }
+
+    /// Where moving bars are drawn, one below the other.
+    pub(crate) fn bars(&self) -> &MultiProgress {
+        &self.bars
     }
 
     fn streams(&self) -> MutexGuard<'_, Streams> {
@@ -95,11 +104,13 @@ impl Output {
 
     /// A line of what was asked for.
     pub(crate) fn line(&mut self, line: &str) {
-        let mut streams = self.streams();
-        if streams.failed.is_none() {
-            let written = writeln!(streams.out, "{line}").and_then(|()| streams.out.flush());
-            streams.failed = written.err();
-        }
+        self.bars.suspend(|| {
+            let mut streams = self.streams();
+            if streams.failed.is_none() {
+                let written = writeln!(streams.out, "{line}").and_then(|()| streams.out.flush());
+                streams.failed = written.err();
+            }
+        });
     }
 
     /// A line that `--quiet` and `--json` leave out.
@@ -121,13 +132,17 @@ impl Output {
     /// A line on stderr, for those who asked for this much.
     pub(crate) fn note(&mut self, from: Verbosity, line: &str) {
         if self.verbosity >= from {
-            let _ = writeln!(self.streams().err, "{FAINT}{line}{FAINT:#}");
+            self.say(&format!("{FAINT}{line}{FAINT:#}"));
         }
     }
 
     pub(crate) fn warn(&mut self, line: &str) {
+        self.say(&format!("{WARNING}warning:{WARNING:#} {line}"));
+    }
+
+    fn say(&self, text: &str) {
         // Nobody is left to tell if stderr fails.
-        let _ = writeln!(self.streams().err, "{WARNING}warning:{WARNING:#} {line}");
+        self.bars.suspend(|| drop(writeln!(self.streams().err, "{text}")));
     }
 
     pub(crate) fn error(&mut self, problem: &Problem) {
@@ -137,7 +152,7 @@ impl Output {
         let what = text::wrap(&format!("error: {}", problem.sentence()), columns, "");
         let what = what.strip_prefix("error:").unwrap_or(&what);
         let advice = text::wrap(&problem.advice, columns, "  ");
-        let _ = writeln!(self.streams().err, "{ERROR}error:{ERROR:#}{what}\n{advice}");
+        self.say(&format!("{ERROR}error:{ERROR:#}{what}\n{advice}"));
         self.event(&ErrorEvent {
             event: "error",
             exit: problem.exit.code(),

@@ -7,7 +7,8 @@ use std::time::Duration;
 use popwire::{Connector, Login, PopUrl, Security, Text, Timeouts, Tls, TraceLevel};
 use popwire_retriever::AccountKey;
 
-use crate::args::ConnectArgs;
+use crate::args::{ConnectArgs, MailboxArgs};
+use crate::config::Config;
 use crate::explain::Problem;
 use crate::output::{Output, Verbosity};
 use crate::signin::SignIn;
@@ -24,10 +25,27 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    pub(crate) fn resolve(args: &ConnectArgs, output: &Output) -> Result<Self, Problem> {
+    /// A mailbox of the command line: a URL, or an account of the configuration.
+    pub(crate) fn of_mailbox(args: &MailboxArgs, output: &Output) -> Result<Self, Problem> {
+        if is_url(&args.mailbox) {
+            Self::resolve(&args.mailbox, &args.connect, output)
+        } else {
+            Self::configured(&Config::load()?, &args.mailbox, output)
+        }
+    }
+
+    /// An account of the configuration.
+    pub(crate) fn configured(config: &Config, name: &str, output: &Output) -> Result<Self, Problem> {
+        let (url, connect) = config.connect(name)?;
+        let account = Self::resolve(&url, &connect, output)
+            .map_err(|problem| Problem { what: format!("{name}: {}", problem.what), ..problem })?;
+        Ok(Self { name: name.to_owned(), ..account })
+    }
+
+    /// The mailbox of this URL.
+    pub(crate) fn resolve(url: &str, args: &ConnectArgs, output: &Output) -> Result<Self, Problem> {
         // The URL is not repeated here: people put passwords into URLs.
-        let url: PopUrl = args
-            .url
+        let url: PopUrl = url
             .parse()
             .map_err(|error| Problem::usage(format!("{error}"), "Like this: pops://alice@pop.example.org"))?;
         let sign_in = SignIn::resolve(args, &url)?;
@@ -58,6 +76,11 @@ impl Account {
     pub(crate) fn login(&self, output: &mut Output) -> Result<Login, Problem> {
         self.sign_in.login(&self.name, output)
     }
+}
+
+/// Whether it is a URL, or means to be one, and no account's name.
+pub(crate) fn is_url(mailbox: &str) -> bool {
+    mailbox.contains([':', '/', '@'])
 }
 
 /// The user's name is often a mail address, and then says enough.
@@ -160,7 +183,7 @@ mod tests {
         let line = format!("popwire ls {line}");
         let cli = Cli::try_parse_from(line.split(' ')).unwrap();
         let Command::Ls(args) = cli.command else { panic!("ls") };
-        Account::resolve(&args.connect, &Output::new(&cli.output))
+        Account::of_mailbox(&args.mailbox, &Output::new(&cli.output))
     }
 
     #[test]

@@ -1,42 +1,188 @@
-//! `popwire fetch`: what is new in a mailbox, into its destinations.
+//! `popwire fetch`: what is new in mailboxes, into their destinations.
 
-use std::ffi::OsStr;
+use std::ffi::OsString;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
-use popwire_retriever::{Fetch, Keep};
+use popwire::Login;
+use popwire_retriever::{Fetch, Keep, Rule, SqliteLedger};
 
 use crate::args::FetchArgs;
+use crate::config::Config;
 use crate::destinations::Destinations;
 use crate::explain::{Exit, Problem};
 use crate::output::Output;
 use crate::password;
 use crate::retrieval::Retrieval;
-use crate::settings::Account;
+use crate::settings::{self, Account};
 use crate::state;
 
-pub(super) fn run(args: &FetchArgs, output: &mut Output) -> Result<Exit, Problem> {
-    let account = Account::resolve(&args.connect, output)?;
-    // Before the server is bothered, and before a password is typed in vain.
-    let secrets: Vec<&OsStr> = [Some(OsStr::new(password::VARIABLE)), args.connect.password_env.as_deref()]
-        .into_iter()
-        .flatten()
-        .collect();
-    let destinations = Destinations::open(&args.to, &secrets)?;
-    let ledger = state::open(&args.state, output)?;
-    let login = account.login(output)?;
+/// So many accounts are fetched at once.
+const AT_ONCE: usize = 4;
 
-    let keep = match args.delete_after {
-        Some(days) => Keep::nothing().days(days),
-        None if args.delete => Keep::nothing(),
-        None => Keep::forever(),
-    };
-    let place = destinations.place();
-    let fetch = Fetch::new(account.key(), &ledger)
-        .to_all(destinations.all)
-        .keep(keep)
-        .limit(args.limit.map(usize::from))
-        .batch(args.batch.map(usize::from))
-        .dry_run(args.dry_run)
-        .accept_new_ids(args.accept_new_ids);
-    let retrieval = Retrieval { account: &account, place, keeps: !args.delete, dry_run: args.dry_run };
-    Ok(retrieval.run(fetch, &login, output))
+pub(super) fn run(args: &FetchArgs, output: &mut Output) -> Result<Exit, Problem> {
+    let (config, names) = mailboxes(args)?;
+    let mut worst = Exit::Ok;
+    let mut jobs = Vec::new();
+    for name in &names {
+        // Before a server is bothered, and before a password is typed in vain.
+        let job = Job::new(name, config.as_ref(), args, output);
+        match job {
+            Ok(job) => jobs.push(job),
+            Err(problem) if names.len() == 1 => return Err(problem),
+            // The others are fetched all the same.
+            Err(problem) => {
+                output.error(&problem);
+                worst = worst.worse(problem.exit);
+            }
+        }
+    }
+    let ledger = state::open(&args.state, output)?;
+    let mut ready = Vec::new();
+    for job in jobs {
+        match job.account.login(output) {
+            Ok(login) => ready.push(Mutex::new(Some((job, login)))),
+            Err(problem) if names.len() == 1 => return Err(problem),
+            Err(problem) => {
+                output.error(&problem);
+                worst = worst.worse(problem.exit);
+            }
+        }
+    }
+    let next = AtomicUsize::new(0);
+    let ends = thread::scope(|scope| {
+        let work = || {
+            let mut worst = Exit::Ok;
+            while let Some(job) = ready.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let taken = job.lock().ok().and_then(|mut job| job.take());
+                if let Some((job, login)) = taken {
+                    worst = worst.worse(job.run(&ledger, &login, args, output.clone()));
+                }
+            }
+            worst
+        };
+        // A single one is fetched where we are.
+        let others: Vec<_> = (1..ready.len().min(AT_ONCE)).map(|_| scope.spawn(work)).collect();
+        let mut ends = vec![work()];
+        ends.extend(others.into_iter().map(|other| other.join().unwrap_or(Exit::Software)));
+        ends
+    });
+    Ok(ends.into_iter().fold(worst, Exit::worse))
+}
+
+/// What is to be fetched, by name, and the configuration if that is needed.
+fn mailboxes(args: &FetchArgs) -> Result<(Option<Config>, Vec<String>), Problem> {
+    let names = &args.mailboxes;
+    if !names.is_empty() && names.iter().all(|name| settings::is_url(name)) {
+        return Ok((None, names.clone()));
+    }
+    let config = Config::load()?;
+    if !names.is_empty() {
+        return Ok((Some(config), names.clone()));
+    }
+    let all: Vec<String> = config.accounts.keys().cloned().collect();
+    if all.is_empty() {
+        let what = "the configuration has no account";
+        return Err(Problem::configuration(what, "docs/config.md tells how accounts are configured."));
+    }
+    Ok((Some(config), all))
+}
+
+/// A mailbox that is about to be fetched.
+struct Job {
+    account: Account,
+    destinations: Destinations,
+    keep: Keep,
+    rules: Vec<Rule>,
+    limit: Option<usize>,
+    max_octets: Option<u64>,
+    batch: Option<usize>,
+    received: bool,
+    delivered_to: Option<String>,
+}
+
+impl Job {
+    fn new(name: &str, config: Option<&Config>, args: &FetchArgs, output: &Output) -> Result<Self, Problem> {
+        let secrets: Vec<OsString> = [Some(password::VARIABLE.into()), args.connect.password_env.clone()]
+            .into_iter()
+            .flatten()
+            .collect();
+        let named = args.to.specs();
+        let said = match args.delete_after {
+            Some(days) => Some(Keep::nothing().days(days)),
+            None if args.delete => Some(Keep::nothing()),
+            None => args.keep.then(Keep::forever),
+        };
+        let (limit, batch) = (args.limit.map(usize::from), args.batch.map(usize::from));
+        let Some(config) = config.filter(|_| !settings::is_url(name)) else {
+            if named.is_empty() {
+                let what = "it is not said where the mail goes";
+                return Err(Problem::usage(
+                    what,
+                    "Name a Maildir: --maildir DIR. Others: --mbox, --pipe, --lmtp",
+                ));
+            }
+            return Ok(Self {
+                account: Account::resolve(name, &args.connect, output)?,
+                destinations: Destinations::open(&named, &secrets)?,
+                keep: said.unwrap_or_default(),
+                rules: Vec::new(),
+                limit,
+                max_octets: None,
+                batch,
+                received: false,
+                delivered_to: None,
+            });
+        };
+        let wishes = config.wishes(name)?;
+        let account = Account::configured(config, name, output)?;
+        // What is said on the command line goes before the configuration.
+        let specs = if named.is_empty() { &wishes.deliver } else { &named };
+        Ok(Self {
+            account,
+            destinations: Destinations::open(specs, &secrets)?,
+            keep: said.unwrap_or(wishes.keep),
+            rules: wishes.rules,
+            limit: limit.or(wishes.limit),
+            max_octets: wishes.max_octets,
+            batch: batch.or(wishes.batch),
+            received: wishes.received,
+            delivered_to: wishes.delivered_to,
+        })
+    }
+
+    fn run(self, ledger: &SqliteLedger, login: &Login, args: &FetchArgs, mut output: Output) -> Exit {
+        let retrieval = Retrieval {
+            account: &self.account,
+            place: self.destinations.place(),
+            keeps: self.keep.is_forever(),
+            dry_run: args.dry_run,
+        };
+        let lines = header_lines(&self.account, self.received, self.delivered_to.as_deref());
+        let fetch = Fetch::new(self.account.key(), ledger)
+            .to_all(self.destinations.all)
+            .keep(self.keep)
+            .rules(self.rules)
+            .limit(self.limit)
+            .limit_octets(self.max_octets)
+            .batch(self.batch)
+            .add_header_lines(lines)
+            .dry_run(args.dry_run)
+            .accept_new_ids(args.accept_new_ids);
+        retrieval.run(fetch, login, &mut output)
+    }
+}
+
+/// The lines that are added in front of each message, if some are wanted (RFC 5321 section 4.4).
+fn header_lines(account: &Account, received: bool, delivered_to: Option<&str>) -> Vec<u8> {
+    let mut lines = String::new();
+    if let Some(address) = delivered_to {
+        lines.push_str(&format!("Delivered-To: {}\r\n", address.replace(char::is_control, "")));
+    }
+    if received {
+        let now = jiff::Zoned::now().strftime("%a, %d %b %Y %H:%M:%S %z").to_string();
+        lines.push_str(&format!("Received: from {} by popwire with POP3; {now}\r\n", account.host()));
+    }
+    lines.into_bytes()
 }

@@ -23,7 +23,7 @@ const HEADER: usize = 256 * 1024;
 const BOLD: Style = Style::new().bold();
 
 pub(super) fn run(args: &LsArgs, output: &mut Output) -> Result<Exit, Problem> {
-    let account = Account::resolve(&args.connect, output)?;
+    let account = Account::of_mailbox(&args.mailbox, output)?;
     let login = account.login(output)?;
     let mut client = session::open(&account, login, output)?;
     let working = |error: popwire::Error| explain::session(&error, account.host(), Stage::Working);

@@ -15,12 +15,12 @@ use crate::output::Output;
 use crate::settings::Account;
 
 pub(super) fn run(args: &ProbeArgs, output: &mut Output) -> Result<Exit, Problem> {
-    let account = Account::resolve(&args.connect, output)?;
+    let account = Account::of_mailbox(&args.mailbox, output)?;
     let login = account.login(output)?;
     let bar = spinner(&account.name, output);
     let (shown, steps) = (bar.clone(), output.steps());
     let mut options = ProbeOptions::new().retr(args.retr);
-    if let Some(seconds) = args.connect.deadline {
+    if let Some(seconds) = args.mailbox.connect.deadline {
         options = options.time(Duration::from_secs(seconds));
     }
     let options = options.on_step(move |doing| {

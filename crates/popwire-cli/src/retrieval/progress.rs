@@ -59,10 +59,8 @@ impl<'a> Progress<'a> {
         });
     }
 
-    /// A line on stderr that does not tear the bar.
     fn warn(&mut self, line: &str) {
-        let Self { bar, output, .. } = self;
-        bar.suspend(|| output.warn(line));
+        self.output.warn(line);
     }
 }
 
@@ -92,7 +90,7 @@ impl Observer for Progress<'_> {
                 self.show(listed, *action);
             }
         } else if self.output.shows_progress() && self.messages > 0 {
-            self.bar = bar(self.account, octets);
+            self.bar = self.output.bars().add(bar(self.account, octets));
         }
     }
 
@@ -196,7 +194,7 @@ fn title(message: &Listed) -> String {
 fn bar(account: &str, octets: u64) -> ProgressBar {
     let style = ProgressStyle::with_template(&template(account, octets, text::columns(&io::stderr())))
         .unwrap_or_else(|_| ProgressStyle::default_bar());
-    let bar = ProgressBar::with_draw_target(Some(octets), ProgressDrawTarget::stderr());
+    let bar = ProgressBar::with_draw_target(Some(octets), ProgressDrawTarget::hidden());
     bar.set_style(style.progress_chars("█▉▊▋▌▍▎▏░"));
     bar.set_prefix(account.to_owned());
     bar

@@ -8,6 +8,7 @@
     reason = "in a test, a panic is the answer"
 )]
 
+mod accounts;
 mod demo;
 mod durable;
 mod fetch;

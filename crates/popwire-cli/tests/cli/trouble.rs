@@ -178,7 +178,6 @@ fn a_folder_that_may_not_be_written_to() {
 fn command_lines_that_make_no_sense() {
     let world = world();
     for line in [
-        "fetch",
         "fetch pops://alice@localhost",
         "fetch pops://alice@localhost --maildir Mail --keep --delete",
         "fetch pops://alice@localhost --maildir Mail --limit 0",

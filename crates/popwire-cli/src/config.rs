@@ -1,0 +1,272 @@
+//! The configuration: which accounts there are, by name, and what becomes of their mail.
+//!
+//! Here is the file as it is written; `resolve` makes of an account what the command line would have said.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::explain::Problem;
+
+mod resolve;
+mod trouble;
+mod values;
+
+pub(crate) use values::{Octets, Span};
+
+/// A configuration that was read.
+#[derive(Debug)]
+pub(crate) struct Config {
+    path: PathBuf,
+    text: String,
+    /// The accounts, each with the defaults in it, in the order of their names.
+    pub(crate) accounts: BTreeMap<String, AccountTable>,
+}
+
+/// The file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    version: u32,
+    #[serde(default)]
+    defaults: AccountTable,
+    #[serde(default)]
+    account: BTreeMap<String, AccountTable>,
+}
+
+/// `[account.NAME]`, and `[defaults]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AccountTable {
+    server: Option<String>,
+    user: Option<String>,
+    tls: Option<Tls>,
+    auth: Option<OneOrMany<String>>,
+    password: Option<Secret>,
+    token: Option<Token>,
+    latin1_password: Option<bool>,
+    utf8_login: Option<bool>,
+    no_capa: Option<bool>,
+    timeout: Option<Span>,
+    deadline: Option<Span>,
+    deliver: Option<OneOrMany<Deliver>>,
+    keep: Option<Keep>,
+    skip: Option<Vec<Skip>>,
+    limit: Option<usize>,
+    max_octets: Option<Octets>,
+    batch: Option<usize>,
+    received: Option<bool>,
+    delivered_to: Option<String>,
+}
+
+/// How the connection is protected.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "tls takes \"implicit\", \"starttls\", \"none-insecure\", or a table with mode, ca, pin, cert, key, insecure_any_certificate"
+)]
+enum Tls {
+    Mode(Mode),
+    Table(TlsTable),
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TlsTable {
+    mode: Option<Mode>,
+    ca: Option<PathBuf>,
+    #[serde(default)]
+    pin: Vec<String>,
+    cert: Option<PathBuf>,
+    key: Option<PathBuf>,
+    #[serde(default)]
+    insecure_any_certificate: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Mode {
+    #[default]
+    Implicit,
+    Starttls,
+    NoneInsecure,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+enum OneOrMany<T> {
+    One(T),
+    Many(Vec<T>),
+}
+
+impl<T: Clone> OneOrMany<T> {
+    fn to_vec(&self) -> Vec<T> {
+        match self {
+            Self::One(one) => vec![one.clone()],
+            Self::Many(many) => many.clone(),
+        }
+    }
+}
+
+/// Where the password is.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Secret {
+    Keyring(bool),
+    Command(OneOrMany<String>),
+    Env(String),
+    File(PathBuf),
+    Credential(String),
+}
+
+/// Where OAuth tokens come from.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Token {
+    command: OneOrMany<String>,
+}
+
+/// A destination.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Deliver {
+    maildir: Option<PathBuf>,
+    mbox: Option<PathBuf>,
+    pipe: Option<OneOrMany<String>>,
+    lmtp: Option<String>,
+    recipient: Option<String>,
+    sender: Option<String>,
+    timeout: Option<Span>,
+}
+
+/// What stays on the server.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "keep takes \"forever\", \"no\", a time such as \"14d\", or a table with days, newest, over"
+)]
+enum Keep {
+    Text(String),
+    Table(KeepTable),
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeepTable {
+    #[serde(default)]
+    days: u32,
+    #[serde(default)]
+    newest: u64,
+    over: Option<Octets>,
+}
+
+/// A rule.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Skip {
+    larger: Option<Octets>,
+    smaller: Option<Octets>,
+    header: Option<String>,
+    is: Option<String>,
+    contains: Option<String>,
+    #[serde(default)]
+    then: Then,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Then {
+    #[default]
+    Skip,
+    Fetch,
+    Headers,
+    Delete,
+}
+
+impl Config {
+    /// Reads the configuration of this user.
+    pub(crate) fn load() -> Result<Self, Problem> {
+        let path = path()?;
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let what = format!("there is no configuration: {} does not exist", path.display());
+                let next = "Name a mailbox instead: popwire fetch pops://alice@pop.example.org --maildir ~/Mail. \
+                            docs/config.md tells how accounts are configured.";
+                return Err(Problem::configuration(what, next));
+            }
+            Err(error) => {
+                let what = format!("{} cannot be read: {error}", path.display());
+                return Err(Problem::configuration(what, "Check the permissions."));
+            }
+        };
+        Self::parse(&path, text)
+    }
+
+    fn parse(path: &Path, text: String) -> Result<Self, Problem> {
+        let file: File = toml::from_str(&text).map_err(|error| trouble::in_toml(path, &text, &error))?;
+        if file.version != 1 {
+            let what =
+                format!("{}: version {} of the configuration is not known", path.display(), file.version);
+            return Err(Problem::configuration(what, "This popwire knows version 1."));
+        }
+        let accounts =
+            file.account.into_iter().map(|(name, table)| (name, table.or(&file.defaults))).collect();
+        Ok(Self { path: path.to_owned(), text, accounts })
+    }
+
+    /// The account of this name.
+    pub(crate) fn account(&self, name: &str) -> Result<&AccountTable, Problem> {
+        self.accounts.get(name).ok_or_else(|| {
+            let known: Vec<&str> = self.accounts.keys().map(String::as_str).collect();
+            let what = format!("{} has no account {name}", self.path.display());
+            let next = match (trouble::nearest(name, &known), &known[..]) {
+                (Some(nearest), _) => format!("Did you mean {nearest}?"),
+                (None, []) => "It has none at all.".to_owned(),
+                (None, known) => format!("It has: {}", known.join(", ")),
+            };
+            Problem::configuration(what, next)
+        })
+    }
+
+    /// A mistake in an account, with the place of the key if it can be found.
+    fn mistake(&self, account: &str, key: &str, what: &str) -> Problem {
+        trouble::in_account(&self.path, &self.text, account, key, what)
+    }
+}
+
+/// `$POPWIRE_CONFIG`, or `popwire/config.toml` among the user's configuration.
+pub(crate) fn path() -> Result<PathBuf, Problem> {
+    let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    variable("POPWIRE_CONFIG")
+        .or_else(|| {
+            let folder = variable("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
+            let folder = folder.or_else(|| variable("HOME").map(|home| home.join(".config")));
+            folder.map(|folder| folder.join("popwire/config.toml"))
+        })
+        .ok_or_else(|| {
+            let what = "there is no place for the configuration: HOME is not set";
+            Problem::configuration(
+                what,
+                "Set POPWIRE_CONFIG or HOME, or name a mailbox: pops://alice@pop.example.org",
+            )
+        })
+}
+
+impl AccountTable {
+    /// With the defaults where nothing is said.
+    fn or(self, defaults: &Self) -> Self {
+        macro_rules! merge {
+            ($($key:ident)*) => { Self { $($key: self.$key.or_else(|| defaults.$key.clone()),)* } };
+        }
+        merge!(server user tls auth password token latin1_password utf8_login no_capa timeout deadline deliver keep
+               skip limit max_octets batch received delivered_to)
+    }
+}
+
+#[cfg(test)]
+mod tests;
