@@ -9,9 +9,11 @@ use popwire::{Mechanism, Method};
 use popwire_retriever::Mailbox;
 use popwire_retriever::maildir::Flush;
 
+mod import;
 mod serve;
 mod state;
 
+pub(crate) use import::ImportArgs;
 pub(crate) use serve::ServeArgs;
 pub(crate) use state::{LedgerArgs, LedgerCommand};
 
@@ -32,6 +34,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Fetch(FetchArgs),
+    Import(ImportArgs),
     Ls(LsArgs),
     State(LedgerArgs),
     Probe(ProbeArgs),

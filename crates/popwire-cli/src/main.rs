@@ -5,6 +5,7 @@ mod commands;
 mod config;
 mod destinations;
 mod explain;
+mod import;
 mod output;
 mod password;
 mod providers;

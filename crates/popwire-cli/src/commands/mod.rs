@@ -2,6 +2,7 @@
 
 mod demo;
 mod fetch;
+mod import;
 mod ls;
 mod probe;
 mod serve;
@@ -16,6 +17,7 @@ pub(crate) fn run(cli: &Cli) -> Exit {
     let mut output = Output::new(&cli.output);
     let done = match &cli.command {
         Command::Fetch(args) => fetch::run(args, &mut output),
+        Command::Import(args) => import::run(args, &mut output),
         Command::Ls(args) => ls::run(args, &mut output),
         Command::State(args) => state::run(args, &mut output),
         Command::Probe(args) => probe::run(args, &mut output),
