@@ -169,7 +169,7 @@ pub(crate) fn remember(
             }
             new += 1;
             changes.push(Change::Delivered { key, received: None });
-            if let Some(other) = &known.or {
+            for other in &known.or {
                 // That the server lists it under this name is a guess: it is not missed if it does not.
                 let key = self::key(other);
                 changes.push(Change::Delivered { key: key.clone(), received: None });

@@ -62,7 +62,7 @@ pub(crate) struct Known {
     /// The unique-id that the tool has written down, octet for octet.
     pub(crate) uid: Vec<u8>,
     /// What the server may have said, where the tool wrote something else down.
-    pub(crate) or: Option<Vec<u8>>,
+    pub(crate) or: Vec<Vec<u8>>,
     /// When it was fetched, in seconds since 1970, if the tool knows.
     pub(crate) at: Option<i64>,
 }

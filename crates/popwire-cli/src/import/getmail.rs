@@ -424,16 +424,29 @@ impl Reader<'_> {
                 continue;
             };
             let at = at.get(1..).and_then(|at| std::str::from_utf8(at).ok()).and_then(|at| at.parse().ok());
-            // getmail writes `-` where the server said `/`. Servers whose ids have both are not known.
-            let or = uid
-                .contains(&b'-')
-                .then(|| uid.iter().map(|&octet| if octet == b'-' { b'/' } else { octet }).collect());
+            let or = with_slashes(uid);
             if !uid.is_empty() {
                 account.known.push(Known { uid: uid.to_vec(), or, at });
             }
         }
         imported.sources.push(path);
         Ok(())
+    }
+}
+
+/// What the server may have said: getmail writes `-` where there is `/`. Up to two of them are put back in every way. More
+/// are put back all together: ids in base64 have no `-` of their own, and those of other kinds hardly have both.
+fn with_slashes(uid: &[u8]) -> Vec<Vec<u8>> {
+    let dashes: Vec<_> =
+        (0..).zip(uid).filter(|(_, octet)| **octet == b'-').map(|(at, _): (usize, _)| at).collect();
+    let with = |slashes: &[usize]| -> Vec<u8> {
+        let octets = uid.iter().enumerate();
+        octets.map(|(at, &octet)| if slashes.contains(&at) { b'/' } else { octet }).collect()
+    };
+    match *dashes {
+        [] => Vec::new(),
+        [first, second] => vec![with(&[first]), with(&[second]), with(&[first, second])],
+        _ => vec![with(&dashes)],
     }
 }
 
@@ -508,6 +521,13 @@ mod tests {
             let meant = meant.map(|texts| texts.into_iter().map(str::to_owned).collect::<Vec<_>>());
             assert_eq!(tuple(written), meant, "{written}");
         }
+    }
+
+    #[test]
+    fn slashes_are_put_back() {
+        assert_eq!(with_slashes(b"a"), Vec::<Vec<u8>>::new());
+        assert_eq!(with_slashes(b"a-b-"), [b"a/b-", b"a-b/", b"a/b/"]);
+        assert_eq!(with_slashes(b"-a-b-"), [b"/a/b/"]);
     }
 
     #[test]

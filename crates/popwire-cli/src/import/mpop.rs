@@ -19,6 +19,17 @@ pub(super) fn read(request: Request<'_>) -> Result<Imported, ImportError> {
     let accounts = accounts(&path, &text(&read_file(&path)?), &mut imported)?;
     let netrc = read_if_there(&places.home.join(".netrc"))?.unwrap_or_default();
     for account in &accounts {
+        if !account.commands.contains_key("delivery") {
+            // mpop fetches nothing for it, either: others are made from it, or it is not finished.
+            if !account.copied {
+                imported.warn(
+                    &path,
+                    account.line,
+                    format!("account {:?} is left out: it has no `delivery`", account.name),
+                );
+            }
+            continue;
+        }
         Reader { path: &path, request, netrc: &netrc, account }.read(&mut imported)?;
     }
     Ok(imported)
@@ -31,6 +42,8 @@ struct Account {
     line: usize,
     /// The last argument of each command, and its line.
     commands: BTreeMap<String, (usize, String)>,
+    /// Whether others are made from it.
+    copied: bool,
     /// The commands that are not from the defaults.
     own: BTreeMap<String, (usize, String)>,
 }
@@ -56,12 +69,13 @@ fn accounts(path: &Path, text: &str, imported: &mut Imported) -> Result<Vec<Acco
                     name: unquoted(name).to_owned(),
                     line,
                     commands: defaults.commands.clone(),
-                    own: BTreeMap::new(),
+                    ..Account::default()
                 };
                 for other in copied.split(',').map(unquoted).filter(|other| !other.is_empty()) {
-                    let Some(other) = accounts.iter().find(|account| account.name == other) else {
+                    let Some(other) = accounts.iter_mut().find(|account| account.name == other) else {
                         return Err(ImportError::syntax(path, line, format!("account {other:?} is not defined before")));
                     };
+                    other.copied = true;
                     account.own.extend(other.own.clone());
                     account.commands.extend(other.own.clone());
                 }
