@@ -70,7 +70,8 @@ impl Places {
                 _ => {}
             }
         }
-        folder.join(path)
+        // `~name` is somebody else's home, which is not looked for here.
+        if path.starts_with('~') { PathBuf::from(path) } else { folder.join(path) }
     }
 
     /// A path as a person writes it, with `~` for the home.
@@ -139,6 +140,7 @@ pub(crate) fn read(kind: Kind, request: Request<'_>) -> Result<Imported, ImportE
         Kind::Mpoprc => mpop::read(request),
         Kind::Thunderbird => thunderbird::read(request),
     }?;
+    imported.unite();
     imported.name_apart();
     Ok(imported)
 }

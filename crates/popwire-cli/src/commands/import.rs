@@ -76,7 +76,7 @@ fn line(
     new: Option<usize>,
     secret: Option<&Path>,
 ) -> String {
-    let mut line = format!("{name}   {} at {}", account.user, account.server());
+    let mut line = format!("{name}: {} at {}", account.user, account.server());
     line.push_str(match fate {
         Fate::Added => "",
         Fate::Commented => ", as a comment",
@@ -84,16 +84,16 @@ fn line(
     });
     let known = account.known.len();
     line.push_str(&match (known, new) {
-        (0, _) => "   nothing known to be fetched".to_owned(),
-        (_, Some(new)) if new < known => format!("   {known} known to be fetched, {new} of them new here"),
-        _ => format!("   {known} known to be fetched"),
+        (0, _) => "; nothing known to be fetched".to_owned(),
+        (_, Some(new)) if new < known => format!("; {known} known to be fetched, {new} of them new here"),
+        _ => format!("; {known} known to be fetched"),
     });
     let since = account.known.iter().filter_map(|known| known.at).min();
     if let Some(since) = since.and_then(|at| Timestamp::from_second(at).ok()) {
         line.push_str(&format!(", since {}", since.strftime("%Y-%m-%d")));
     }
     if let Some(secret) = secret {
-        line.push_str(&format!("   password in {}", secret.display()));
+        line.push_str(&format!("; password in {}", secret.display()));
     }
     text::field(&line)
 }

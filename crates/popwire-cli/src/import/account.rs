@@ -22,6 +22,26 @@ impl Imported {
         self.warnings.push(format!("{}, line {line}: {what}", path.display()));
     }
 
+    /// Leaves one account for each mailbox, the first; popwire would give each message to one of them only.
+    pub(super) fn unite(&mut self) {
+        let mut united: Vec<ImportedAccount> = Vec::new();
+        for account in self.accounts.drain(..) {
+            let Some(first) = united.iter_mut().find(|first| first.key() == account.key()) else {
+                united.push(account);
+                continue;
+            };
+            self.warnings.push(format!(
+                "account {:?} is left out: it is the mailbox of account {:?}, {}",
+                account.name,
+                first.name,
+                first.key()
+            ));
+            let there: HashSet<_> = first.known.iter().map(|known| known.uid.clone()).collect();
+            first.known.extend(account.known.into_iter().filter(|known| !there.contains(&known.uid)));
+        }
+        self.accounts = united;
+    }
+
     /// Makes the names of the accounts bare keys of TOML that differ from each other.
     pub(super) fn name_apart(&mut self) {
         let mut taken = HashSet::new();

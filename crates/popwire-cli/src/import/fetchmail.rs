@@ -8,8 +8,9 @@ use super::{ImportError, Places, Request, first_there, netrc, read_file, read_if
 
 mod lexer;
 mod parser;
+mod rc;
 
-use parser::{Entry, RunControl};
+use rc::{Entry, RunControl};
 
 /// The file's name.
 const RC: &str = ".fetchmailrc";
@@ -222,6 +223,10 @@ impl Reader<'_> {
             Some("gssapi" | "kerberos" | "kerberos5" | "kerberos_v5") => {
                 account.auth = vec!["GSSAPI".to_owned()]
             }
+            Some(oauth @ ("oauthbearer" | "xoauth2")) => {
+                account.auth = vec![oauth.to_ascii_uppercase()];
+                warn("it signs in by OAuth: write token = { command = ... }".to_owned());
+            }
             Some("external") => account.auth = vec!["EXTERNAL".to_owned()],
             Some(other) => warn(format!("`auth {other}` is left out: popwire does not know it")),
         }
@@ -334,9 +339,9 @@ impl Reader<'_> {
         }
         // What fetchmail fetched while it kept, it leaves on the server even without `keep`.
         if account.keep == Keep::No && !account.known.is_empty() && user.flush != Some(true) {
-            let count = account.known.len();
+            let count = crate::text::messages(account.known.len() as u64);
             warn(format!(
-                "{}: {count} messages that fetchmail has fetched and left on the server are deleted there by the next fetch, as \
+                "{}: {count} that fetchmail has fetched and left on the server will be deleted there by the next fetch, as \
                  `nokeep` says. If they are to stay: keep = \"forever\"",
                 account.host
             ));

@@ -212,7 +212,8 @@ impl Reader<'_> {
             Some(password) if !token => Secret::Clear(password.as_bytes().to_vec()),
             _ if !command.is_empty() => {
                 let mut command = command;
-                if let Some(program) = command.first_mut() {
+                // Without a path it is looked for where programs are.
+                if let Some(program) = command.first_mut().filter(|program| program.contains('/')) {
                     *program = self.places().absolute(program, self.folder).to_string_lossy().into_owned();
                 }
                 if token { Secret::Token(command) } else { Secret::Command(command) }

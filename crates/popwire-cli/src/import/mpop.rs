@@ -374,14 +374,14 @@ fn shell_words(command: &str) -> Vec<String> {
     vec!["/bin/sh".to_owned(), "-c".to_owned(), command.to_owned()]
 }
 
-/// The name of a list, with user and host in it. A `/` in them would lead elsewhere: mpop writes `_`.
+/// The name of a list, with user and host in it. A `/` in them leads into a folder, as with mpop.
 fn expanded(file: &str, user: &str, host: &str) -> String {
     let mut expanded = String::new();
     let mut chars = file.chars();
     while let Some(char) = chars.next() {
         match (char, chars.as_str().chars().next()) {
-            ('%', Some('U')) => expanded.push_str(&user.replace('/', "_")),
-            ('%', Some('H')) => expanded.push_str(&host.replace('/', "_")),
+            ('%', Some('U')) => expanded.push_str(user),
+            ('%', Some('H')) => expanded.push_str(host),
             _ => {
                 expanded.push(char);
                 continue;

@@ -69,7 +69,9 @@ impl Plan {
     /// What has to be added to this configuration for these accounts. An account that is there already is left alone.
     pub(crate) fn new(config: &Path, accounts: &[ImportedAccount]) -> Result<Self, WriteError> {
         // The file itself is replaced, and not a link to it.
-        let path = fs::canonicalize(config).unwrap_or_else(|_| config.to_owned());
+        let path = fs::canonicalize(config)
+            .or_else(|_| std::path::absolute(config))
+            .map_err(|source| WriteError::Read { path: config.to_owned(), source })?;
         let (old, new) = match fs::read_to_string(&path) {
             Ok(text) => (text, false),
             Err(error) if error.kind() == io::ErrorKind::NotFound => (String::new(), true),

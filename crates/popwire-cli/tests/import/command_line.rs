@@ -59,7 +59,10 @@ fn a_configuration_that_is_there_is_added_to() {
     let path = world.write("mine.toml", old);
     let run = world.popwire("import fetchmailrc --config mine.toml");
     assert_eq!(run.code, 0, "{run:?}");
-    assert!(run.out.contains("pop-example-org-2   al at pop.example.org   2 known to be fetched"), "{run:?}");
+    assert!(
+        run.out.contains("pop-example-org-2: al at pop.example.org; 2 known to be fetched; password in "),
+        "{run:?}"
+    );
     let new = contents(&path);
     assert!(new.starts_with(old) && new.contains("\n[account.pop-example-org-2]\n"), "{new}");
 }

@@ -55,3 +55,60 @@ fn ids_that_the_rfc_does_not_allow_are_known_as_far_as_fetchmail_knows_them() {
     // It cuts the others off at the blank or the tab, and so knows them by what is before that.
     assert_eq!(known, ["\\xe9t\\xe9", &"x".repeat(100)]);
 }
+
+/// Accepted by fetchmail, or not; popwire is of the same opinion.
+#[test]
+fn popwire_understands_what_fetchmail_understands_and_nothing_else() {
+    let world = World::new([]);
+    let (mut understood, mut refused) = (0, 0);
+    let mut wrong = Vec::new();
+    for rc in [
+        "poll h proto pop3 user a pass b",
+        "poll h proto POP3 user a there pass b is c here",
+        "poll h protocol pop3 port 110 auth password timeout 3 uidl no dns nodns user a password password",
+        "server h proto apop service pop3s via \"x\" aka y z user keep pass poll nokeep",
+        "poll h with proto pop3, and wants user a; has: pass b options keep fetchall",
+        "poll h proto pop3 user 'a b' pass \"c#d\" # rest\n\tmda \"/bin/x %T\"",
+        "poll h proto pop3 username a pass b ssl sslproto '' nosslcertck",
+        "poll h proto pop3 user a pass b ssl no sslcertck sslcertfile f sslcertpath p sslfingerprint f sslcommonname c",
+        "poll h proto pop3 user a pass b smtphost x/24 y/2525 lmtp smtpname n smtpaddress d antispam 550 551",
+        "poll h proto pop3 localdomains a b envelope 2 \"Delivered-To:\" qvirtual q user a is b c = d * here pass x",
+        "poll h proto pop3 no envelope bad-header accept tracepolls interface \"eth0/1\" user a pass b",
+        "poll h proto pop3 user a pass b limit 10 limitflush warnings 3 batchlimit 4 fetchlimit 5 fetchsizelimit 6 fastuidl 7 expunge 8",
+        "poll h proto pop3 user a pass b norewrite forcecr nostripcr pass8bits dropstatus nodropdelivered mimedecode idle",
+        "poll h proto pop3 user a pass b preconnect 'x' postconnect \"y\" bsmtp z folder f g fetchdomains d properties p",
+        "poll h proto pop3 principal p esmtpname e esmtppassword f checkalias user a pass b",
+        "defaults proto pop3 user a pass b\npoll h\nskip i user c",
+        "set idfile = \"x\" set daemon 300 set no syslog set syslog set postmaster p set properties q\npoll h proto pop3 user a pass b",
+        "set logfile l set pidfile p set invisible set no showdots set no spambounce set softbounce\npoll h proto pop3 user a pass b",
+        "poll h proto pop3\n keep",
+        "poll h proto pop3 pass b user c pass d",
+        "poll h proto pop3 user a pass b\n\\\nkeep",
+        "poll h proto pop3 user a pass b \"keep\"",
+        "poll h proto pop3 user a pass b prot",
+        "poll h proto pop3 user a pass b proto pop3",
+        "poll h proto nonsense user a pass b",
+        "poll h proto pop3 auth nonsense user a pass b",
+        "poll h proto pop3 timeout x user a pass b",
+        "poll h proto pop3 user a pass b limit",
+        "poll 110 proto pop3 user a pass b",
+        "poll h proto pop3 user = pass b",
+        "poll h proto pop3 user a there there pass b",
+        "set nonsense\npoll h proto pop3 user a pass b",
+        "set idfile\npoll h proto pop3 user a pass b",
+        "keep",
+        "poll h proto pop3 user a is b there pass c no no keep",
+    ] {
+        world.write("rc", rc);
+        let fetchmail = world.tool("fetchmail", &["--configdump", "--fetchmailrc", "rc"]);
+        let popwire = world.popwire("import fetchmailrc rc --dry-run");
+        let accepted = fetchmail.status.success();
+        let told = String::from_utf8_lossy(&fetchmail.stderr);
+        if popwire.code != if accepted { 0 } else { 65 } {
+            wrong.push(format!("{rc}: {} {} {told}", popwire.code, popwire.err));
+        }
+        *if accepted { &mut understood } else { &mut refused } += 1;
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(understood > 15 && refused > 10, "{understood} {refused}");
+}

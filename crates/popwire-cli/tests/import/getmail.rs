@@ -1,5 +1,6 @@
 //! getmail itself has fetched, with its own configuration and its own list.
 
+use std::fs;
 use std::process::Output;
 
 use crate::world::{IDS, World, contents, ended_well, known_of_the_worse, octets, subjects};
@@ -8,13 +9,22 @@ fn run(world: &World, options: &str) -> Output {
     world.maildir("old");
     let config = format!(
         "[retriever]\ntype = SimplePOP3Retriever\nserver = 127.0.0.1\nport = {}\nusername = alice\npassword = s3\"cr't\n\
-         timeout: 90\n[destination]\ntype = MultiDestination\ndestinations = ('[box]',\n    '~/mbox')\n\
+         timeout: 9\n[destination]\ntype = MultiDestination\ndestinations = ('[box]',\n    '~/mbox')\n\
          [box]\ntype = Maildir\npath = ~/old/\n[options]\nverbose = 0\n{options}",
         world.port()
     );
     world.write(".config/getmail/getmailrc", &config);
-    world.write("mbox", "");
-    world.tool("getmail", &[])
+    for _ in 0..10 {
+        world.write("mbox", "");
+        let output = world.tool("getmail", &[]);
+        // It misses now and then that a child of its has ended, and gives up: it waits for a signal that came already.
+        if !String::from_utf8_lossy(&output.stderr).contains("waiting child pid") {
+            return output;
+        }
+        fs::remove_dir_all(world.path("old")).unwrap();
+        world.maildir("old");
+    }
+    panic!("getmail never saw its children end");
 }
 
 fn list(world: &World) -> String {
@@ -45,7 +55,7 @@ fn what_getmail_has_fetched_does_not_come_again() {
                     own now, which only you can read.\n[account.127-0-0-1]\nserver = \"127.0.0.1:PORT\"\n\
                     tls = \"none-insecure\"\nuser = \"alice\"\npassword = { file = \"~/.config/popwire/secrets/127-0-0-1\" }\n\
                     keep = \"30d\"\ndeliver = [{ maildir = \"~/old/\" }, { mbox = \"~/mbox\" }]\nskip = [{ larger = \"5MB\" }]\n\
-                    timeout = \"90s\"\n";
+                    timeout = \"9s\"\n";
     assert_eq!(world.config(), expected);
     assert_eq!(world.secret("127-0-0-1"), "s3\"cr't");
     assert!(warnings.contains("line 20: `message_log` is left out"), "{warnings}");

@@ -8,6 +8,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::panic,
     reason = "in a test, a panic is the answer"
 )]
 
@@ -15,4 +16,5 @@ mod command_line;
 mod fetchmail;
 mod getmail;
 mod mpop;
+mod thunderbird;
 mod world;

@@ -3,106 +3,8 @@
 use std::path::Path;
 
 use super::lexer::{self, Kind, Token};
+use super::rc::{Entry, Note, RunControl, Server};
 use crate::import::{ImportError, text};
-
-/// What the file says.
-#[derive(Clone, Debug, Default)]
-pub(super) struct RunControl {
-    /// `set idfile`
-    pub(super) idfile: Option<String>,
-    /// `set daemon`, in seconds.
-    pub(super) daemon: Option<u64>,
-    /// A server with one user each.
-    pub(super) entries: Vec<Entry>,
-    /// Global options without a counterpart.
-    pub(super) notes: Vec<Note>,
-}
-
-/// An option that has to be told about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Note {
-    pub(super) line: usize,
-    pub(super) option: String,
-    pub(super) why: &'static str,
-}
-
-#[derive(Clone, Debug, Default)]
-pub(super) struct Entry {
-    pub(super) line: usize,
-    pub(super) server: Server,
-    pub(super) user: User,
-    pub(super) notes: Vec<Note>,
-}
-
-#[derive(Clone, Debug, Default)]
-pub(super) struct Server {
-    pub(super) name: String,
-    pub(super) skip: bool,
-    pub(super) via: Option<String>,
-    pub(super) protocol: Option<String>,
-    pub(super) service: Option<String>,
-    pub(super) interval: Option<u64>,
-    pub(super) auth: Option<String>,
-    pub(super) timeout: Option<u64>,
-}
-
-#[derive(Clone, Debug, Default)]
-pub(super) struct User {
-    pub(super) remote: Option<String>,
-    pub(super) password: Option<Vec<u8>>,
-    pub(super) passwordfile: Option<String>,
-    /// Names here; `*` among them means all others.
-    pub(super) locals: Vec<String>,
-    /// Whether mail is handed out by the addresses in it.
-    pub(super) multidrop: bool,
-    pub(super) smtp: Vec<String>,
-    pub(super) lmtp: bool,
-    pub(super) smtpname: Option<String>,
-    pub(super) smtpaddress: Option<String>,
-    pub(super) mda: Option<String>,
-    pub(super) bsmtp: Option<String>,
-    pub(super) keep: Option<bool>,
-    pub(super) flush: Option<bool>,
-    pub(super) fetchall: Option<bool>,
-    pub(super) limit: Option<u64>,
-    pub(super) limitflush: Option<bool>,
-    pub(super) fetchlimit: Option<u64>,
-    pub(super) expunge: Option<u64>,
-    pub(super) ssl: Option<bool>,
-    pub(super) sslproto: Option<String>,
-    pub(super) sslcertck: Option<bool>,
-    pub(super) sslcertfile: Option<String>,
-    pub(super) sslcert: Option<String>,
-    pub(super) sslkey: Option<String>,
-}
-
-impl Entry {
-    /// Takes from the `defaults` what is not said here.
-    fn complete(&mut self, defaults: &Entry) {
-        macro_rules! complete {
-            ($($part:ident: $($field:ident)+;)+) => {
-                $($(
-                    if self.$part.$field.is_none() {
-                        self.$part.$field.clone_from(&defaults.$part.$field);
-                    }
-                )+)+
-            };
-        }
-        complete! {
-            server: via protocol service interval auth timeout;
-            user: remote password passwordfile smtpname smtpaddress mda bsmtp keep flush fetchall limit limitflush
-                fetchlimit expunge ssl sslproto sslcertck sslcertfile sslcert sslkey;
-        }
-        self.user.locals.extend(defaults.user.locals.iter().cloned());
-        self.user.smtp.extend(defaults.user.smtp.iter().cloned());
-        self.user.multidrop |= defaults.user.multidrop;
-        self.user.lmtp |= defaults.user.lmtp;
-        self.server.skip |= defaults.server.skip;
-        let inherited = defaults.notes.iter().filter(|note| !self.notes.contains(note)).cloned();
-        let inherited: Vec<_> = inherited.collect();
-        self.notes.extend(inherited);
-    }
-}
 
 /// Reads the file.
 pub(super) fn parse(path: &Path, octets: &[u8]) -> Result<RunControl, ImportError> {
@@ -125,138 +27,29 @@ pub(super) fn parse(path: &Path, octets: &[u8]) -> Result<RunControl, ImportErro
 const DEFAULTS: &str = "defaults";
 
 /// Words that mean something where a string may stand, too.
-const KEYWORDS: &[&str] = &[
-    "set",
-    "logfile",
-    "idfile",
-    "pidfile",
-    "daemon",
-    "syslog",
-    "invisible",
-    "showdots",
-    "postmaster",
-    "bouncemail",
-    "spambounce",
-    "softbounce",
-    "warnings",
-    "tracepolls",
-    "defaults",
-    "server",
-    "poll",
-    "skip",
-    "via",
-    "aka",
-    "local",
-    "localdomains",
-    "proto",
-    "protocol",
-    "service",
-    "port",
-    "interval",
-    "auth",
-    "authenticate",
-    "preauth",
-    "preauthenticate",
-    "timeout",
-    "envelope",
-    "qvirtual",
-    "principal",
-    "esmtpname",
-    "esmtppassword",
-    "bad-header",
-    "accept",
-    "reject",
-    "user",
-    "username",
-    "pass",
-    "password",
-    "passwordfile",
-    "passwordfd",
-    "folder",
-    "folders",
-    "smtp",
-    "smtphost",
-    "fetchdomains",
-    "smtpaddress",
-    "smtpname",
-    "antispam",
-    "mda",
-    "bsmtp",
-    "lmtp",
-    "pre",
-    "preconnect",
-    "post",
-    "postconnect",
-    "interface",
-    "monitor",
-    "plugin",
-    "plugout",
-    "batchlimit",
-    "fetchlimit",
-    "fetchsizelimit",
-    "fastuidl",
-    "expunge",
-    "properties",
-    "is",
-    "here",
-    "there",
-    "to",
-    "no",
-    "keep",
-    "flush",
-    "limitflush",
-    "fetchall",
-    "rewrite",
-    "forcecr",
-    "stripcr",
-    "pass8",
-    "pass8bits",
-    "dropstatus",
-    "dropdelivered",
-    "mimedec",
-    "mimedecode",
-    "idle",
-    "forceidle",
-    "dns",
-    "uidl",
-    "ssl",
-    "sslkey",
-    "sslcert",
-    "sslproto",
-    "sslcertck",
-    "sslcertfile",
-    "sslcertpath",
-    "sslcommonname",
-    "sslfingerprint",
-    "checkalias",
-    "limit",
-    "moveto",
-];
+const KEYWORDS: &str = "\
+    set logfile idfile pidfile daemon syslog invisible showdots postmaster bouncemail spambounce \
+    softbounce warnings tracepolls defaults server poll skip via aka local localdomains proto protocol \
+    service port interval auth authenticate preauth preauthenticate timeout envelope qvirtual principal \
+    esmtpname esmtppassword bad-header accept reject user username pass password passwordfile passwordfd \
+    folder folders smtp smtphost fetchdomains smtpaddress smtpname antispam mda bsmtp lmtp pre preconnect \
+    post postconnect interface monitor plugin plugout batchlimit fetchlimit fetchsizelimit fastuidl \
+    expunge properties is here there to no keep flush limitflush fetchall rewrite forcecr stripcr pass8 \
+    pass8bits dropstatus dropdelivered mimedec mimedecode idle forceidle dns uidl ssl sslkey sslcert \
+    sslproto sslcertck sslcertfile sslcertpath sslcommonname sslfingerprint checkalias limit moveto";
 
 /// Options that are switched off by `no` in front, with or without a blank.
-const SWITCHES: &[&str] = &[
-    "bouncemail",
-    "uidl",
-    "checkalias",
-    "dns",
-    "envelope",
-    "keep",
-    "flush",
-    "limitflush",
-    "fetchall",
-    "rewrite",
-    "forcecr",
-    "stripcr",
-    "pass8",
-    "pass8bits",
-    "dropstatus",
-    "dropdelivered",
-    "mimedec",
-    "mimedecode",
-    "spambounce",
-    "idle",
-    "forceidle",
-];
+const SWITCHES: &str = "\
+    bouncemail uidl checkalias dns envelope keep flush limitflush fetchall rewrite forcecr stripcr pass8 \
+    pass8bits dropstatus dropdelivered mimedec mimedecode spambounce idle forceidle";
+
+const PROTOCOLS: &str = "\
+    auto pop2 sdps pop3 imap apop rpop etrn odmr kpop";
+
+/// Those of fetchmail 6 and 7.
+const WAYS_TO_SIGN_IN: &str = "\
+    any password gssapi kerberos kerberos4 kerberos_v4 kerberos5 kerberos_v5 ssh implicit external otp \
+    opie cram cram-md5 msn ntlm oauthbearer xoauth2";
 
 const UNCHANGED: &str = "popwire delivers messages as they are";
 const MULTIDROP: &str = "popwire does not hand out mail by the addresses in it";
@@ -287,11 +80,11 @@ impl Parser<'_> {
     fn keyword(&self) -> Option<&'static str> {
         let Some(Kind::Bare(word)) = self.peek() else { return None };
         let word = std::str::from_utf8(word).ok()?;
-        let switched = word.strip_prefix("no").filter(|word| SWITCHES.contains(word));
+        let switched = word.strip_prefix("no").filter(|word| words(SWITCHES).any(|switch| switch == *word));
         if switched.is_some() {
             return Some("no");
         }
-        KEYWORDS.iter().find(|&&keyword| keyword == word).copied()
+        words(KEYWORDS).find(|&keyword| keyword == word)
     }
 
     fn skip_keyword(&mut self, keyword: &str) -> bool {
@@ -515,11 +308,11 @@ impl Parser<'_> {
             match keyword {
                 "via" => server.via = Some(self.string()?),
                 "aka" => while self.string_if().is_some() {},
-                "proto" | "protocol" => server.protocol = Some(self.protocol()?),
+                "proto" | "protocol" => server.protocol = Some(self.one_of(PROTOCOLS, "a protocol")?),
                 "service" | "port" => server.service = Some(self.service()?),
                 "interval" => server.interval = Some(self.number()?),
                 "auth" | "authenticate" | "preauth" | "preauthenticate" => {
-                    server.auth = Some(self.way_to_sign_in()?)
+                    server.auth = Some(self.one_of(WAYS_TO_SIGN_IN, "a way to sign in")?)
                 }
                 "timeout" => server.timeout = Some(self.number()?),
                 "uidl" | "dns" | "checkalias" => {}
@@ -580,17 +373,17 @@ impl Parser<'_> {
                 _ => return None,
             },
         };
-        KEYWORDS.iter().find(|keyword| keyword.as_bytes() == word).copied()
+        words(KEYWORDS).find(|keyword| keyword.as_bytes() == word)
     }
 
     fn note(&self, entry: &mut Entry, begin: usize, why: Option<&'static str>) {
         let Some(why) = why else { return };
-        let words = self.tokens.get(begin..self.at).unwrap_or_default();
-        let Some(first) = words.first() else { return };
+        let tokens = self.tokens.get(begin..self.at).unwrap_or_default();
+        let Some(first) = tokens.first() else { return };
         // The option, and not its value, which may be secret.
-        let option = words.iter().map_while(|token| match &token.kind {
+        let option = tokens.iter().map_while(|token| match &token.kind {
             Kind::Bare(word) => {
-                std::str::from_utf8(word).ok().filter(|word| *word == "no" || KEYWORDS.contains(word))
+                std::str::from_utf8(word).ok().filter(|word| words(KEYWORDS).any(|keyword| keyword == *word))
             }
             _ => None,
         });
@@ -598,18 +391,17 @@ impl Parser<'_> {
         entry.notes.push(Note { line: first.line, option, why });
     }
 
-    fn protocol(&mut self) -> Result<String, ImportError> {
-        match self.next() {
-            Some(Kind::Bare(word) | Kind::Quoted(word)) => Ok(text(&word).to_ascii_lowercase()),
-            _ => {
-                self.at = self.at.saturating_sub(1);
-                Err(self.unexpected("a protocol"))
+    /// One of these words, all of it in small or in large letters.
+    fn one_of(&mut self, among: &'static str, wanted: &str) -> Result<String, ImportError> {
+        let found = words(among).find(|word| match self.peek() {
+            Some(Kind::Bare(found)) => {
+                **found == *word.as_bytes() || **found == *word.to_ascii_uppercase().as_bytes()
             }
-        }
-    }
-
-    fn way_to_sign_in(&mut self) -> Result<String, ImportError> {
-        self.protocol()
+            _ => false,
+        });
+        let Some(found) = found else { return Err(self.unexpected(wanted)) };
+        self.next();
+        Ok(found.to_owned())
     }
 
     fn service(&mut self) -> Result<String, ImportError> {
@@ -732,6 +524,11 @@ impl Parser<'_> {
         self.at = begin;
         self.unexpected("an option of a user (options of the server come before the first user)")
     }
+}
+
+/// The words of one of the lists above.
+fn words(list: &'static str) -> impl Iterator<Item = &'static str> {
+    list.split_ascii_whitespace()
 }
 
 fn is_number(word: &[u8]) -> bool {
