@@ -1,5 +1,6 @@
 //! fetchmail: `~/.fetchmailrc`, and the unique-ids in `~/.fetchids`.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::path::{Path, PathBuf};
 
@@ -54,6 +55,10 @@ pub(super) fn read(request: Request<'_>) -> Result<Imported, ImportError> {
     for entry in &control.entries {
         reader.account(entry, &mut imported);
     }
+    for owner in strangers(&ids, &imported) {
+        let what = format!("the ids of {owner} are left out: no entry is for that");
+        imported.warnings.push(format!("{}: {what}", ids_path.display()));
+    }
     Ok(imported)
 }
 
@@ -86,6 +91,16 @@ fn lines(ids: &[u8]) -> Vec<Line<'_>> {
         (!id.is_empty()).then_some(Line { user, host: host.get(1..)?, id })
     });
     lines.collect()
+}
+
+/// Whose ids are in the list that no account has: the server may have had another name.
+fn strangers(ids: &[Line<'_>], imported: &Imported) -> BTreeSet<String> {
+    let name = |user: &str, host: &str| format!("{user}@{host}").to_ascii_lowercase();
+    let mut owners: BTreeSet<_> = ids.iter().map(|line| name(&text(line.user), &text(line.host))).collect();
+    for account in &imported.accounts {
+        owners.remove(&name(&account.user, &account.host));
+    }
+    owners
 }
 
 struct Reader<'a> {
@@ -328,6 +343,11 @@ impl Reader<'_> {
 
     fn policy(&self, entry: &Entry, account: &mut ImportedAccount, warn: &mut impl FnMut(String)) {
         let user = &entry.user;
+        if let Some(service) = entry.server.service.as_ref().filter(|_| account.port.is_none()) {
+            warn(format!(
+                "`service {service}` is left out: it is no port. Write it behind the server's name"
+            ));
+        }
         if let Some(larger) = user.limit.filter(|&limit| limit > 0) {
             account.skip.push(Skip { larger, delete: user.limitflush == Some(true) });
         }

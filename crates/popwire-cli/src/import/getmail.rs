@@ -48,6 +48,9 @@ fn rc_files(folder: &Path) -> Result<Vec<PathBuf>, ImportError> {
     Ok(files)
 }
 
+/// Most sections that say where the mail of one account goes.
+const MOST_DESTINATIONS: usize = 50;
+
 struct Reader<'a> {
     path: &'a Path,
     /// What getmail calls `getmaildir`.
@@ -129,7 +132,7 @@ impl Reader<'_> {
                 "getmail hands this mail out to several people, which popwire does not do: `deliver` has to be written",
             );
         } else {
-            self.destination("destination", &sections, &mut account, imported, 0);
+            self.destination("destination", &sections, &mut account, imported, &mut { MOST_DESTINATIONS });
         }
         for filter in sections.iter().filter(|section| section.name.starts_with("filter")) {
             imported.warn(
@@ -307,21 +310,30 @@ impl Reader<'_> {
         }
     }
 
-    /// Where the mail of a section goes. Sections may name others; `depth` is how many have.
+    /// Where the mail of a section goes. Sections may name others, and even themselves; `left` is how many may.
     fn destination(
         &self,
         name: &str,
         sections: &[Section],
         account: &mut ImportedAccount,
         imported: &mut Imported,
-        depth: usize,
+        left: &mut usize,
     ) {
-        let Some(section) = sections.iter().find(|section| section.name == name).filter(|_| depth < 10)
-        else {
+        let Some(section) = sections.iter().find(|section| section.name == name) else {
             let what = format!("there is no section [{name}]: `deliver` has to be written");
             imported.warnings.push(format!("{}: {what}", self.path.display()));
             return;
         };
+        match left.checked_sub(1) {
+            Some(fewer) => *left = fewer,
+            None => {
+                return imported.warn(
+                    self.path,
+                    section.line,
+                    "there are too many destinations: look at `deliver`",
+                );
+            }
+        }
         let path = section.get("path").unwrap_or_default();
         let kind = section.get("type").unwrap_or_default();
         match kind {
@@ -341,7 +353,7 @@ impl Reader<'_> {
             "MultiDestination" => {
                 for to in section.get("destinations").and_then(tuple).unwrap_or_default() {
                     match to.strip_prefix('[').and_then(|to| to.strip_suffix(']')) {
-                        Some(name) => self.destination(name, sections, account, imported, depth + 1),
+                        Some(name) => self.destination(name, sections, account, imported, left),
                         None if to.ends_with('/') => {
                             account.deliver.push(Deliver::Maildir(self.places().absolute(&to, self.folder)));
                         }
@@ -522,6 +534,27 @@ mod tests {
             let meant = meant.map(|texts| texts.into_iter().map(str::to_owned).collect::<Vec<_>>());
             assert_eq!(tuple(written), meant, "{written}");
         }
+    }
+
+    #[test]
+    fn a_destination_that_names_itself_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("getmailrc");
+        let rc = "[retriever]\ntype = SimplePOP3SSLRetriever\nserver = h\nusername = u\npassword_command = ('pass', 'h')\n\
+                  [destination]\ntype = MultiDestination\ndestinations = ('~/a/', '[destination]', '~al/b')\n";
+        fs::write(&path, rc).unwrap();
+        let places = Places { home: "/home/me".into(), config: "/home/me/.config".into(), login: None };
+        let imported = read(Request { path: Some(&path), ids: None, places: &places }).unwrap();
+        let account = &imported.accounts[0];
+        assert_eq!(account.deliver.len(), 2 * MOST_DESTINATIONS);
+        assert_eq!(account.deliver[0], Deliver::Maildir("/home/me/a/".into()));
+        assert_eq!(account.deliver[99], Deliver::Mbox("~al/b".into()));
+        assert_eq!(account.secret, Secret::Command(vec!["pass".into(), "h".into()]));
+        assert!(
+            imported.warnings.iter().any(|warning| warning.contains("too many")),
+            "{:?}",
+            imported.warnings
+        );
     }
 
     #[test]

@@ -89,7 +89,8 @@ impl Plan {
         for account in accounts {
             let same = |other: &toml::Value| {
                 let is = |key: &str, value: &str| other.get(key).and_then(toml::Value::as_str) == Some(value);
-                is("server", &account.server()) && is("user", &account.user)
+                let server = other.get("server").and_then(toml::Value::as_str).unwrap_or_default();
+                plain(server) == plain(&account.server()) && is("user", &account.user)
             };
             let written_out = |name: &str| old.lines().any(|line| line == format!("# [account.{name}]"));
             let name = match there.iter().find(|(_, other)| same(other)) {
@@ -175,6 +176,12 @@ impl Plan {
             .and_then(|()| File::open(folder)?.sync_all())
             .map_err(failed(&self.path))
     }
+}
+
+/// A server's name for comparison: the ports of POP3 are as good as none.
+fn plain(server: &str) -> String {
+    let name = server.strip_suffix(":995").or(server.strip_suffix(":110")).unwrap_or(server);
+    name.to_ascii_lowercase()
 }
 
 fn parse(path: &Path, text: &str) -> Result<toml::Table, WriteError> {

@@ -32,9 +32,11 @@ fn what_is_left_out_is_named_with_its_line() {
             (Some("al@old.example.org"), Some("commented"), Some(1))
         ]
     );
-    for part in
-        ["line 2: al at imap.example.org is left out: it is fetched by IMAP", "line 3: `plugin` is left out"]
-    {
+    for part in [
+        "line 2: al at imap.example.org is left out: it is fetched by IMAP",
+        "line 3: `plugin` is left out",
+        "ids of al@other.example are left out",
+    ] {
         assert!(warnings.contains(part), "{part} in {warnings}");
     }
     let config = world.config();
