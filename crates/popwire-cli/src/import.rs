@@ -160,17 +160,17 @@ pub(crate) fn remember(
         return Ok(0);
     }
     let _lock = ledger.lock(account)?;
-    let mut new = 0;
-    for batch in known.chunks(BATCH) {
-        let keys: Vec<_> = batch.iter().map(|known| key(&known.uid)).collect();
-        let recollection = ledger.recall(account, &keys)?;
+    // All at once: what the ledger misses among those that it is asked for is looked for, too.
+    let keys: Vec<_> = known.iter().map(|known| key(&known.uid)).collect();
+    let recalled = ledger.recall(account, &keys)?.known;
+    let unknown = known.iter().zip(keys).zip(recalled);
+    let unknown =
+        unknown.filter(|(_, recalled)| !recalled.as_ref().is_some_and(|it| it.state.is_delivered()));
+    let unknown: Vec<_> = unknown.map(|(one, _)| one).collect();
+    for batch in unknown.chunks(BATCH) {
         let mut changes = Vec::new();
-        for ((known, key), recalled) in batch.iter().zip(keys).zip(recollection.known) {
-            if recalled.is_some_and(|recalled| recalled.state.is_delivered()) {
-                continue;
-            }
-            new += 1;
-            changes.push(Change::Delivered { key, received: None });
+        for (known, key) in batch {
+            changes.push(Change::Delivered { key: key.clone(), received: None });
             for other in &known.or {
                 // That the server lists it under this name is a guess: it is not missed if it does not.
                 let key = self::key(other);
@@ -180,7 +180,7 @@ pub(crate) fn remember(
         }
         ledger.record(account, &changes)?;
     }
-    Ok(new)
+    Ok(unknown.len())
 }
 
 fn key(uid: &[u8]) -> MessageKey {
