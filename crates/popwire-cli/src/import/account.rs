@@ -191,7 +191,7 @@ pub(crate) enum Deliver {
     /// `host:port`, or the path of a socket.
     Lmtp {
         to: String,
-        recipient: Option<String>,
+        recipient: String,
     },
     Smtp {
         to: String,
@@ -342,8 +342,7 @@ impl Deliver {
             Self::Maildir(folder) => inline([("maildir", path(folder))]),
             Self::Mbox(file) => inline([("mbox", path(file))]),
             Self::Pipe(words) => inline([("pipe", words.clone().into())]),
-            Self::Lmtp { to, recipient: None } => inline([("lmtp", to.clone().into())]),
-            Self::Lmtp { to, recipient: Some(recipient) } => {
+            Self::Lmtp { to, recipient } => {
                 inline([("lmtp", to.clone().into()), ("recipient", recipient.clone().into())])
             }
             Self::Smtp { to, recipient } => {

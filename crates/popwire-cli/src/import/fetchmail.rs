@@ -300,14 +300,14 @@ impl Reader<'_> {
         };
         let lmtp = user.lmtp;
         account.deliver.push(match (lmtp, to.split_once('/')) {
-            (true, Some(("", _))) => Deliver::Lmtp { to: to.to_owned(), recipient: Some(recipient) },
+            (true, Some(("", _))) => Deliver::Lmtp { to: to.to_owned(), recipient },
             (false, Some(("", _))) => {
                 warn(format!("`smtphost {to}` is left out: popwire speaks SMTP by TCP only. `deliver` has to be written"));
                 return;
             }
             (true, port) => {
                 let (host, port) = port.unwrap_or((to, "24"));
-                Deliver::Lmtp { to: format!("{host}:{port}"), recipient: Some(recipient) }
+                Deliver::Lmtp { to: format!("{host}:{port}"), recipient }
             }
             (false, port) => {
                 let (host, port) = port.unwrap_or((to, "25"));

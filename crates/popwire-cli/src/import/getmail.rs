@@ -347,7 +347,13 @@ impl Reader<'_> {
                     Some(port) => format!("{host}:{port}"),
                     None => format!("{host}:2003"),
                 };
-                let recipient = section.get("override").or(section.get("fallback")).map(str::to_owned);
+                let recipient = section.get("override").or(section.get("fallback"));
+                if section.get("override").is_none() {
+                    let what =
+                        "getmail takes the recipients from the message; popwire has one: look at `recipient`";
+                    imported.warn(self.path, section.line, what);
+                }
+                let recipient = recipient.unwrap_or(&account.user).to_owned();
                 account.deliver.push(Deliver::Lmtp { to, recipient });
             }
             "MultiDestination" => {
