@@ -5,17 +5,19 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use popwire::{Mechanism, Method};
+use popwire::{Mechanism, Method, Pipelining};
 use popwire_retriever::Mailbox;
 use popwire_retriever::maildir::Flush;
 
 mod import;
 mod serve;
 mod state;
+mod watch;
 
 pub(crate) use import::ImportArgs;
 pub(crate) use serve::ServeArgs;
 pub(crate) use state::{LedgerArgs, LedgerCommand};
+pub(crate) use watch::WatchArgs;
 
 /// A mail retriever for POP3 that loses nothing and changes nothing
 ///
@@ -35,6 +37,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Fetch(FetchArgs),
     Import(ImportArgs),
+    Watch(WatchArgs),
     Ls(LsArgs),
     State(LedgerArgs),
     Probe(ProbeArgs),
@@ -50,7 +53,7 @@ pub(crate) enum Command {
 ///
 /// A message that the server cannot give is reported and left there, and the rest goes on. After three times in vain it is
 /// not tried any more, and every run says so.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(after_help = FETCH_EXAMPLES, after_long_help = FETCH_MORE)]
 pub(crate) struct FetchArgs {
     /// The accounts of the configuration, by name, or a mailbox: pops://user@host for TLS, pop://user@host for STLS
@@ -140,7 +143,7 @@ pub(crate) struct DestinationArgs {
 }
 
 /// Where the ledger is.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct StateArgs {
     /// The folder of the ledger, which knows what was fetched
     ///
@@ -153,6 +156,29 @@ pub(crate) struct StateArgs {
         help_heading = "Ledger"
     )]
     pub(crate) folder: Option<PathBuf>,
+}
+
+/// See [`popwire::Pipelining`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum PipeliningArg {
+    /// Where the server announces it
+    #[default]
+    Auto,
+    /// Everywhere, until a server has lost or mixed up something
+    Always,
+    /// Nowhere
+    Never,
+}
+
+impl From<PipeliningArg> for Pipelining {
+    fn from(pipelining: PipeliningArg) -> Self {
+        match pipelining {
+            PipeliningArg::Auto => Self::WhereAnnounced,
+            PipeliningArg::Always => Self::Always,
+            PipeliningArg::Never => Self::Never,
+        }
+    }
 }
 
 /// See [`popwire_retriever::maildir::Flush`].
@@ -328,6 +354,17 @@ pub(crate) struct ConnectArgs {
     #[arg(long, value_name = "SECS", help_heading = "Connection", value_parser = seconds())]
     pub(crate) deadline: Option<u64>,
 
+    /// Whether commands are sent before the answers to earlier ones are there
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        value_name = "WHEN",
+        hide_short_help = true,
+        help_heading = "Connection"
+    )]
+    pub(crate) pipelining: PipeliningArg,
+
     /// Never send CAPA: for servers that hang up on it
     #[arg(long, help_heading = "Connection")]
     pub(crate) no_capa: bool,
@@ -487,6 +524,7 @@ mod tests {
             super::FETCH_EXAMPLES,
             super::FETCH_MORE,
             super::state::EXAMPLES,
+            super::watch::EXAMPLES,
             super::serve::EXAMPLES,
             super::serve::MORE,
         ] {

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::args::PipeliningArg;
 use crate::explain::Problem;
 
 mod resolve;
@@ -19,7 +20,7 @@ mod values;
 pub(crate) use values::{Octets, Span};
 
 /// A configuration that was read.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Config {
     path: PathBuf,
     text: String,
@@ -59,6 +60,8 @@ pub(crate) struct AccountTable {
     limit: Option<usize>,
     max_octets: Option<Octets>,
     batch: Option<usize>,
+    interval: Option<Span>,
+    pipelining: Option<PipeliningArg>,
     received: Option<bool>,
     delivered_to: Option<String>,
 }
@@ -157,10 +160,8 @@ enum Keep {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct KeepTable {
-    #[serde(default)]
-    days: u32,
-    #[serde(default)]
-    newest: u64,
+    days: Option<u32>,
+    newest: Option<u64>,
     over: Option<Octets>,
 }
 
@@ -264,7 +265,7 @@ impl AccountTable {
             ($($key:ident)*) => { Self { $($key: self.$key.or_else(|| defaults.$key.clone()),)* } };
         }
         merge!(server user tls auth password token latin1_password utf8_login no_capa timeout deadline deliver keep
-               skip limit max_octets batch received delivered_to)
+               skip limit max_octets batch interval pipelining received delivered_to)
     }
 }
 

@@ -1,5 +1,7 @@
 //! What to try when a big provider refuses a sign-in: their servers' words seldom say it.
 
+use std::time::Duration;
+
 /// A mail provider, by the domain of its servers.
 struct Provider {
     domains: &'static [&'static str],
@@ -61,15 +63,28 @@ const PROVIDERS: &[Provider] = &[
 
 /// What to try at this host.
 pub(crate) fn hint(host: &str) -> Option<&'static str> {
+    PROVIDERS.iter().find(|provider| is_within(host, provider.domains)).map(|known| known.hint)
+}
+
+/// How long this host wants to be left alone between two sign-ins, without announcing it.
+pub(crate) fn pause(host: &str) -> Option<Duration> {
+    const PAUSES: [(&[&str], u64); 2] = [(&["web.de"], 15 * 60), (&["ovh.net", "ovh.com"], 60)];
+    let known = PAUSES.iter().find(|(domains, _)| is_within(host, domains));
+    known.map(|(_, seconds)| Duration::from_secs(*seconds))
+}
+
+fn is_within(host: &str, domains: &[&str]) -> bool {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
     let within =
         |domain: &&str| host.strip_suffix(*domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-    PROVIDERS.iter().find(|provider| provider.domains.iter().any(within)).map(|known| known.hint)
+    domains.iter().any(within)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::hint;
+    use std::time::Duration;
+
+    use super::{hint, pause};
 
     #[test]
     fn q_030_exchange_may_mean_the_mailbox_and_not_the_token() {
@@ -85,6 +100,8 @@ mod tests {
     fn q_049_q_050_two_providers_want_pauses() {
         assert!(hint("pop3.web.de.").unwrap().contains("15 minutes"));
         assert!(hint("ssl0.OVH.net").unwrap().contains("60 seconds"));
+        assert_eq!(pause("ssl0.ovh.net"), Some(Duration::from_secs(60)));
+        assert_eq!((pause("pop3.web.de"), pause("pop.gmail.com")), (Some(Duration::from_secs(900)), None));
     }
 
     #[test]

@@ -1,15 +1,17 @@
 //! A retrieval as the program runs it: the session, the bar, the summary, the exit code.
 
+use std::cell::Cell;
 use std::error::Error;
 use std::time::{Duration, Instant};
 
 use popwire::blocking::Client;
 use popwire::{Expire, Login};
-use popwire_retriever::{Deletion, Fetch, QUARANTINE, Summary};
+use popwire_retriever::{Cause, Deletion, Fetch, QUARANTINE, Summary};
 use serde::Serialize;
 
 use crate::explain::{self, Exit, Problem};
 use crate::output::Output;
+use crate::providers;
 use crate::session;
 use crate::settings::Account;
 use crate::text;
@@ -27,6 +29,8 @@ pub(crate) struct Retrieval<'a> {
     /// Whether messages stay on the server.
     pub(crate) keeps: bool,
     pub(crate) dry_run: bool,
+    /// Whether it is one of many looks: one that finds nothing is not worth a line.
+    pub(crate) watched: bool,
 }
 
 type Connected = Result<Client, Box<dyn Error + Send + Sync>>;
@@ -46,8 +50,14 @@ pub(crate) fn connecting(account: &Account, login: &Login, mut output: Output) -
 }
 
 impl Retrieval<'_> {
-    /// Runs it, and tells how it went.
-    pub(crate) fn run(&self, mut fetch: Fetch<'_>, login: &Login, output: &mut Output) -> Exit {
+    /// Runs it, and tells how it went, and how long the server wants to be left alone.
+    pub(crate) fn run(
+        &self,
+        mut fetch: Fetch<'_>,
+        login: &Login,
+        output: &mut Output,
+    ) -> (Exit, Option<Duration>) {
+        let at_least = Cell::new(providers::pause(self.account.host()));
         let begun = Instant::now();
         let mut warning = output.clone();
         let mut open = connecting(self.account, login, output.clone());
@@ -55,6 +65,8 @@ impl Retrieval<'_> {
         let mut connect = || -> Connected {
             let client = open()?;
             sessions += 1;
+            let announced = client.capabilities().login_delay().map(Duration::from_secs);
+            at_least.set(at_least.get().max(announced));
             if sessions == 1 && self.keeps && client.capabilities().expire() == Some(Expire::Days(0)) {
                 warning.warn(&format!(
                     "{} says that it may remove what was fetched when the session ends (EXPIRE 0), though nothing is \
@@ -67,9 +79,10 @@ impl Retrieval<'_> {
         let ended =
             fetch.run(&mut connect, &mut Progress::new(&self.account.name, output).dry_run(self.dry_run));
         let took = begun.elapsed();
-        match ended {
+        let exit = match ended {
             Ok(summary) => {
-                if !self.dry_run {
+                let idle = self.watched && summary.delivered == 0 && summary.deleted == 0;
+                if !self.dry_run && !idle {
                     output.report(&self.line(&summary, took));
                 }
                 self.tell_quarantined(&summary, output);
@@ -79,9 +92,14 @@ impl Retrieval<'_> {
             Err(stopped) => {
                 let problem = explain::stopped(&stopped, self.account.host(), &self.place);
                 self.tell_quarantined(&stopped.summary, output);
-                self.end(&stopped.summary, took, Some(problem), output)
+                if self.watched && matches!(stopped.cause, Cause::Interrupted) {
+                    Exit::Ok
+                } else {
+                    self.end(&stopped.summary, took, Some(problem), output)
+                }
             }
-        }
+        };
+        (exit, at_least.get())
     }
 
     /// `alice@pop.example.org: 12 messages, 3.4 MB, to /home/alice/Mail in 2.3 s; kept on the server`

@@ -93,7 +93,7 @@ fn name(user: &[u8], host: &str) -> String {
 }
 
 fn connector(args: &ConnectArgs, url: &PopUrl, output: &Output) -> Result<Connector, Problem> {
-    let mut connector = url.connector().timeouts(timeouts(args));
+    let mut connector = url.connector().timeouts(timeouts(args)).pipelining(args.pipelining.into());
     if args.insecure_plaintext {
         if url.is_implicit_tls() {
             let what = "--insecure-plaintext means no TLS, and pops:// means TLS";

@@ -8,28 +8,28 @@ use std::time::Duration;
 /// use popwire_retriever::Keep;
 /// let forever = Keep::forever();
 /// let two_weeks = Keep::nothing().days(14);
-/// // The newest hundred stay, whatever their age; the others for two weeks, and small ones for ever.
-/// let careful = Keep::nothing().days(14).newest(100).over(1_000_000);
+/// // The newest hundred stay, whatever their age, and the others for two weeks; but nothing large.
+/// let careful = Keep::nothing().days(14).newest(100).but_nothing_over(10_000_000);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keep {
     forever: bool,
     days: u32,
     newest: u64,
-    over: u64,
+    over: Option<u64>,
 }
 
 impl Keep {
     /// Nothing is deleted.
     #[must_use]
     pub const fn forever() -> Self {
-        Self { forever: true, days: 0, newest: 0, over: 0 }
+        Self { forever: true, days: 0, newest: 0, over: None }
     }
 
     /// Each message is deleted as soon as it is delivered.
     #[must_use]
     pub const fn nothing() -> Self {
-        Self { forever: false, days: 0, newest: 0, over: 0 }
+        Self { forever: false, days: 0, newest: 0, over: None }
     }
 
     /// Messages stay for so many days after popwire saw them first: a message's own date is its sender's.
@@ -44,32 +44,31 @@ impl Keep {
         Self { forever: false, newest: messages, ..self }
     }
 
-    /// Only messages with more octets than this are ever deleted, by the server's count.
+    /// Messages with more octets than this, by the server's count, are deleted as soon as they are delivered, whatever else
+    /// is said.
     #[must_use]
-    pub const fn over(self, octets: u64) -> Self {
-        Self { forever: false, over: octets, ..self }
+    pub const fn but_nothing_over(self, octets: u64) -> Self {
+        Self { over: Some(octets), ..self }
     }
 
     /// Whether nothing is ever deleted.
     #[must_use]
     pub const fn is_forever(&self) -> bool {
-        self.forever
+        self.forever && self.over.is_none()
     }
 
     /// Whether everything is deleted at once, so that no message needs to be known again.
     #[must_use]
     pub(crate) const fn is_nothing(&self) -> bool {
-        !self.forever && self.days == 0 && self.newest == 0 && self.over == 0
+        !self.forever && self.days == 0 && self.newest == 0
     }
 
     /// Whether a message that was delivered is to be deleted now.
     pub(crate) fn is_over_for(&self, age: Duration, newer: u64, octets: Option<u64>) -> bool {
         const DAY: u64 = 24 * 60 * 60;
-        !self.forever
-            && age.as_secs() >= u64::from(self.days) * DAY
-            && newer >= self.newest
-            // A message whose size the server does not say is not known to be that large.
-            && (self.over == 0 || octets.is_some_and(|octets| octets > self.over))
+        // A message whose size the server does not say is not known to be that large.
+        let too_large = self.over.zip(octets).is_some_and(|(over, octets)| octets > over);
+        too_large || (!self.forever && age.as_secs() >= u64::from(self.days) * DAY && newer >= self.newest)
     }
 }
 
@@ -200,19 +199,17 @@ mod tests {
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
     #[test]
-    fn a_message_goes_when_everything_allows_it() {
-        let keep = Keep::nothing().days(14).newest(10).over(1000);
-        assert!(keep.is_over_for(14 * DAY, 10, Some(1001)));
-        for (age, newer, octets) in [
-            (13 * DAY, 10, Some(1001)),
-            (14 * DAY, 9, Some(1001)),
-            (14 * DAY, 10, Some(1000)),
-            (14 * DAY, 10, None),
-        ] {
+    fn a_message_goes_when_it_has_been_there_long_enough_or_is_too_large() {
+        let keep = Keep::nothing().days(14).newest(10).but_nothing_over(1000);
+        for (age, newer, octets) in [(14 * DAY, 10, Some(1000)), (14 * DAY, 10, None), (DAY, 0, Some(1001))] {
+            assert!(keep.is_over_for(age, newer, octets));
+        }
+        for (age, newer, octets) in [(13 * DAY, 10, Some(1000)), (14 * DAY, 9, None)] {
             assert!(!keep.is_over_for(age, newer, octets));
         }
         assert!(Keep::nothing().is_over_for(Duration::ZERO, 0, None));
         assert!(!Keep::forever().is_over_for(1000 * DAY, 1000, Some(u64::MAX)));
+        assert!(Keep::forever().but_nothing_over(5).is_over_for(Duration::ZERO, 0, Some(6)));
         assert!(Keep::nothing().is_nothing() && !Keep::nothing().days(1).is_nothing());
     }
 

@@ -1,9 +1,10 @@
 //! `popwire fetch`: what is new in mailboxes, into their destinations.
 
 use std::ffi::OsString;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use popwire::Login;
 use popwire_retriever::{Fetch, Keep, Rule, SqliteLedger};
@@ -19,7 +20,7 @@ use crate::settings::{self, Account};
 use crate::state;
 
 /// So many accounts are fetched at once.
-const AT_ONCE: usize = 4;
+pub(super) const AT_ONCE: usize = 4;
 
 pub(super) fn run(args: &FetchArgs, output: &mut Output) -> Result<Exit, Problem> {
     let (config, names) = mailboxes(args)?;
@@ -57,7 +58,7 @@ pub(super) fn run(args: &FetchArgs, output: &mut Output) -> Result<Exit, Problem
             while let Some(job) = ready.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let taken = job.lock().ok().and_then(|mut job| job.take());
                 if let Some((job, login)) = taken {
-                    worst = worst.worse(job.run(&ledger, &login, args, output.clone()));
+                    worst = worst.worse(job.run(&ledger, &login, args, output.clone()).0);
                 }
             }
             worst
@@ -90,8 +91,8 @@ fn mailboxes(args: &FetchArgs) -> Result<(Option<Config>, Vec<String>), Problem>
 }
 
 /// A mailbox that is about to be fetched.
-struct Job {
-    account: Account,
+pub(super) struct Job {
+    pub(super) account: Account,
     destinations: Destinations,
     keep: Keep,
     rules: Vec<Rule>,
@@ -100,10 +101,19 @@ struct Job {
     batch: Option<usize>,
     received: bool,
     delivered_to: Option<String>,
+    /// Ends the retrieval when it becomes true.
+    stop: Arc<AtomicBool>,
+    /// Whether it is one of many looks, of which most find nothing.
+    watched: bool,
 }
 
 impl Job {
-    fn new(name: &str, config: Option<&Config>, args: &FetchArgs, output: &Output) -> Result<Self, Problem> {
+    pub(super) fn new(
+        name: &str,
+        config: Option<&Config>,
+        args: &FetchArgs,
+        output: &Output,
+    ) -> Result<Self, Problem> {
         let secrets: Vec<OsString> = [Some(password::VARIABLE.into()), args.connect.password_env.clone()]
             .into_iter()
             .flatten()
@@ -133,6 +143,8 @@ impl Job {
                 batch,
                 received: false,
                 delivered_to: None,
+                stop: Arc::default(),
+                watched: false,
             });
         };
         let wishes = config.wishes(name)?;
@@ -149,15 +161,30 @@ impl Job {
             batch: batch.or(wishes.batch),
             received: wishes.received,
             delivered_to: wishes.delivered_to,
+            stop: Arc::default(),
+            watched: false,
         })
     }
 
-    fn run(self, ledger: &SqliteLedger, login: &Login, args: &FetchArgs, mut output: Output) -> Exit {
+    /// As one of many looks, which end when `stop` becomes true.
+    pub(super) fn watched(self, stop: Arc<AtomicBool>) -> Self {
+        Self { stop, watched: true, ..self }
+    }
+
+    /// How it ended, and how long the server wants to be left alone.
+    pub(super) fn run(
+        self,
+        ledger: &SqliteLedger,
+        login: &Login,
+        args: &FetchArgs,
+        mut output: Output,
+    ) -> (Exit, Option<Duration>) {
         let retrieval = Retrieval {
             account: &self.account,
             place: self.destinations.place(),
             keeps: self.keep.is_forever(),
             dry_run: args.dry_run,
+            watched: self.watched,
         };
         let lines = header_lines(&self.account, self.received, self.delivered_to.as_deref());
         let fetch = Fetch::new(self.account.key(), ledger)
@@ -169,6 +196,7 @@ impl Job {
             .batch(self.batch)
             .add_header_lines(lines)
             .dry_run(args.dry_run)
+            .stop_when(self.stop)
             .accept_new_ids(args.accept_new_ids);
         retrieval.run(fetch, login, &mut output)
     }

@@ -7,6 +7,7 @@ mod ls;
 mod probe;
 mod serve;
 mod state;
+mod watch;
 
 use crate::args::{Cli, Command};
 use crate::explain::Exit;
@@ -19,6 +20,7 @@ pub(crate) fn run(cli: &Cli) -> Exit {
         Command::Fetch(args) => fetch::run(args, &mut output),
         Command::Import(args) => import::run(args, &mut output),
         Command::Ls(args) => ls::run(args, &mut output),
+        Command::Watch(args) => watch::run(args, &mut output),
         Command::State(args) => state::run(args, &mut output),
         Command::Probe(args) => probe::run(args, &mut output),
         Command::Demo(args) => demo::run(args, &mut output),

@@ -51,6 +51,7 @@ impl Config {
             latin1_password: table.latin1_password.unwrap_or(false),
             utf8_login: table.utf8_login.unwrap_or(false),
             no_capa: table.no_capa.unwrap_or(false),
+            pipelining: table.pipelining.unwrap_or_default(),
             timeout: seconds(table.timeout),
             deadline: seconds(table.deadline),
             ..ConnectArgs::default()
@@ -88,6 +89,12 @@ impl Config {
             connect.oauth_token_command = Some(line(&token.command));
         }
         Ok((format!("{scheme}://{server}"), connect))
+    }
+
+    /// How often it is looked at.
+    pub(crate) fn interval(&self, name: &str) -> Duration {
+        const USUAL: Duration = Duration::from_secs(5 * 60);
+        self.accounts.get(name).and_then(|table| table.interval).map_or(USUAL, |span| span.0)
     }
 
     /// What is to become of its mail.
@@ -135,10 +142,13 @@ fn keeping(table: &AccountTable) -> Result<Keeping, String> {
                 Keeping::nothing().days(days(time))
             }
         },
-        Some(Keep::Table(keep)) => Keeping::nothing()
-            .days(keep.days)
-            .newest(keep.newest)
-            .over(keep.over.map_or(0, |octets| octets.0)),
+        Some(Keep::Table(keep)) => {
+            let kept = match (keep.days, keep.newest) {
+                (None, None) => Keeping::forever(),
+                (days, newest) => Keeping::nothing().days(days.unwrap_or(0)).newest(newest.unwrap_or(0)),
+            };
+            keep.over.map_or(kept, |over| kept.but_nothing_over(over.0))
+        }
     })
 }
 

@@ -55,10 +55,11 @@ fn keep_is_said_in_words_times_and_tables() {
         ("\"forever\"", Keep::forever()),
         ("\"no\"", Keep::nothing()),
         ("\"0\"", Keep::nothing()),
+        ("{ over = \"10MB\" }", Keep::forever().but_nothing_over(10_000_000)),
         ("\"36h\"", Keep::nothing().days(2)),
         (
             "{ days = 14, newest = 100, over = \"10MB\" }",
-            Keep::nothing().days(14).newest(100).over(10_000_000),
+            Keep::nothing().days(14).newest(100).but_nothing_over(10_000_000),
         ),
     ] {
         let config = parse(&format!("{ISP}keep = {text}\n")).unwrap();

@@ -176,7 +176,7 @@ pub(crate) enum Keep {
     Forever,
     No,
     Days(u64),
-    /// So many days, but no message that has more octets than this.
+    /// So many days, and what has more octets than this not at all.
     DaysUnless {
         days: u64,
         over: u64,

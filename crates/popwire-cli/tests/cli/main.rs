@@ -19,4 +19,5 @@ mod serve;
 mod signing_in;
 mod state;
 mod trouble;
+mod watch;
 mod world;

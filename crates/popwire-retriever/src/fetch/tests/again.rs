@@ -269,8 +269,8 @@ fn messages_stay_for_the_days_that_they_are_to_and_the_newest_stay() {
     assert_eq!((world.run(Keep::nothing().days(1)).deleted, world.left()), (0, 10));
     assert_eq!((world.run(Keep::nothing().newest(4)).deleted, world.left()), (6, 4));
     assert_eq!(world.run(Keep::nothing().newest(4)).delivered, 0);
-    assert_eq!((world.run(Keep::nothing().over(1_000_000)).deleted, world.left()), (0, 4));
-    assert_eq!((world.run(Keep::nothing().over(10)).deleted, world.left()), (4, 0));
+    assert_eq!((world.run(Keep::forever().but_nothing_over(1_000_000)).deleted, world.left()), (0, 4));
+    assert_eq!((world.run(Keep::forever().but_nothing_over(10)).deleted, world.left()), (4, 0));
     world.has_each_once(&mail(10));
 }
 
