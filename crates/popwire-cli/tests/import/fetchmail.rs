@@ -1,6 +1,10 @@
 //! fetchmail itself has fetched, with its own configuration and its own list.
 
+use std::fs;
 use std::process::Output;
+
+use assert_cmd::Command;
+use serde_json::Value;
 
 use crate::world::{IDS, World, contents, ended_well, known_of_the_worse, octets, subjects};
 
@@ -108,7 +112,71 @@ fn popwire_understands_what_fetchmail_understands_and_nothing_else() {
             wrong.push(format!("{rc}: {} {} {told}", popwire.code, popwire.err));
         }
         *if accepted { &mut understood } else { &mut refused } += 1;
+        if accepted {
+            wrong.extend(
+                differences(&world, &String::from_utf8_lossy(&fetchmail.stdout))
+                    .map(|what| format!("{rc}: {what}")),
+            );
+        }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(understood > 15 && refused > 10, "{understood} {refused}");
+}
+
+/// Makes JSON of what fetchmail dumps, which is a program in Python.
+const TO_JSON: &str =
+    "import sys, json; names = {}; exec(sys.stdin.read(), names); print(json.dumps(names['fetchmailrc']))";
+
+/// Where the accounts that are imported from `rc` are not what fetchmail takes them for.
+fn differences(world: &World, dump: &str) -> impl Iterator<Item = String> {
+    let output = Command::new("python3").args(["-c", TO_JSON]).write_stdin(dump).output().unwrap();
+    let dump: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let _ = fs::remove_dir_all(world.path(".config"));
+    world.import("fetchmailrc rc");
+    // Accounts that fetchmail skips are there as comments.
+    let config = world.config().replace("\n# [", "\n[");
+    let config = config
+        .lines()
+        .map(|line| line.strip_prefix("# ").filter(|line| line.contains(" = ")).unwrap_or(line));
+    let config: toml::Table = config.collect::<Vec<_>>().join("\n").parse().unwrap();
+    let accounts = config["account"].as_table().unwrap();
+
+    let mut differences = Vec::new();
+    for server in dump["servers"].as_array().unwrap() {
+        let host = server["via"].as_str().or(server["pollname"].as_str()).unwrap();
+        for user in server["users"].as_array().unwrap() {
+            // Who runs it has not the same name here and there.
+            let name =
+                user["remote"].as_str().filter(|name| !["root", "nobody"].contains(name)).unwrap_or("me");
+            let ours = accounts.iter().find(|(_, account)| {
+                let server = account["server"].as_str().unwrap();
+                account["user"].as_str() == Some(name) && server.split(':').next() == Some(host)
+            });
+            let Some((account, ours)) = ours else {
+                differences.push(format!("no {name} at {host}"));
+                continue;
+            };
+            let number = |key: &str| ours.get(key).and_then(toml::Value::as_integer).unwrap_or(0);
+            let mut same = |what: &str, theirs: &Value, ours: Value| {
+                if *theirs != ours {
+                    differences.push(format!("{what} of {name} at {host}: {theirs}, and not {ours}"));
+                }
+            };
+            let tls = ours.get("tls");
+            let mode = tls.and_then(|tls| tls.get("mode")).or(tls).and_then(toml::Value::as_str);
+            let any = tls.and_then(|tls| tls.get("insecure_any_certificate")).is_some();
+            let larger = ours.get("skip").map(|skip| skip[0]["larger"].as_str().unwrap().to_owned());
+            same("keep", &user["keep"], (ours.get("keep").is_none() as u8).into());
+            same("ssl", &user["ssl"], (mode.is_none_or(|mode| mode == "implicit") as u8).into());
+            same("sslcertck", &user["sslcertck"], (!any as u8).into());
+            same("fetchlimit", &user["fetchlimit"], number("limit").into());
+            same("expunge", &user["expunge"], number("batch").into());
+            let limit = user["limit"].as_u64().filter(|&limit| limit > 0).map(|limit| format!("{limit}B"));
+            same("limit", &limit.into(), larger.into());
+            if let Some(password) = user["password"].as_str() {
+                same("password", &password.into(), world.secret(account).into());
+            }
+        }
+    }
+    differences.into_iter()
 }
