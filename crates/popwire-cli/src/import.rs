@@ -221,3 +221,6 @@ fn first_there(candidates: Vec<PathBuf>) -> Result<PathBuf, ImportError> {
         None => Err(ImportError::NotFound { tried: candidates }),
     }
 }
+
+#[cfg(test)]
+mod tests;
