@@ -176,9 +176,9 @@ pub(crate) enum Keep {
     Forever,
     No,
     Days(u64),
-    /// So many days, and what has more octets than this not at all.
-    DaysUnless {
-        days: u64,
+    /// So many days, or for ever, and what has more octets than this not at all.
+    Unless {
+        days: Option<u64>,
         over: u64,
     },
 }
@@ -331,7 +331,10 @@ impl Keep {
             Self::Forever => "forever".into(),
             Self::No => "no".into(),
             Self::Days(days) => format!("{days}d").into(),
-            Self::DaysUnless { days, over } => inline([("days", integer(days)), ("over", size(over))]),
+            Self::Unless { days: Some(days), over } => {
+                inline([("days", integer(days)), ("over", size(over))])
+            }
+            Self::Unless { days: None, over } => inline([("over", size(over))]),
         }
     }
 }

@@ -264,14 +264,8 @@ impl Reader<'_> {
         account.keep = match (switch("delete"), days, number("delete_bigger_than")) {
             (Some(true), ..) => Keep::No,
             (_, Some(days), None) => Keep::Days(days),
-            (_, Some(days), Some(over)) => Keep::DaysUnless { days, over },
+            (_, days, Some(over)) => Keep::Unless { days, over },
             (_, None, None) => Keep::Forever,
-            (_, None, Some(_)) => {
-                let what = "`delete_bigger_than` is left out: popwire deletes large messages at once only where the others are \
-                            deleted after some days";
-                imported.warn(self.path, options.line_of("delete_bigger_than"), what);
-                Keep::Forever
-            }
         };
         account.skip.extend(number("max_message_size").map(|larger| Skip { larger, delete: false }));
         account.limit = number("max_messages_per_session");

@@ -215,7 +215,7 @@ mod tests {
             tls: Tls { mode: Security::StartTls, ca: Some("/ca.pem".into()), ..Tls::default() },
             user: "al \"x\"".into(),
             secret: Secret::Clear(b"s3cret".to_vec()),
-            keep: Keep::DaysUnless { days: 14, over: 10_000_000 },
+            keep: Keep::Unless { days: Some(14), over: 10_000_000 },
             deliver: vec![
                 Deliver::Maildir("~/Mail/isp".into()),
                 Deliver::Pipe(vec!["/bin/sh".into(), "-c".into(), "a 'b'".into()]),

@@ -42,7 +42,7 @@ fn what_fetchmail_has_fetched_does_not_come_again() {
         (Some(IDS.len() as u64), Some("added")),
         "{warnings}"
     );
-    assert_eq!(world.fetched(), ["new"], "{}", contents(&world.path(".fetchids")));
+    assert_eq!(world.fetched("127-0-0-1"), ["new"], "{}", contents(&world.path(".fetchids")));
     let expected = "version = 1\n\n# From ~/.fetchmailrc, line 5.\n# The password was in the old file; it is in a file of its own \
                     now, which only you can read.\n[account.127-0-0-1]\nserver = \"127.0.0.1:PORT\"\n\
                     tls = \"none-insecure\"\nuser = \"alice\"\npassword = { file = \"~/.config/popwire/secrets/127-0-0-1\" }\n\

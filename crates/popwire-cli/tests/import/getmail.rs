@@ -37,7 +37,7 @@ fn what_getmail_has_fetched_does_not_come_again() {
     ended_well(
         &run(
             &world,
-            "read_all = false\ndelete_after = 30\nmax_message_size = 5000000\nmessage_log = ~/log\n",
+            "read_all = false\ndelete_after = 30\ndelete_bigger_than = 7000\nmax_message_size = 5000000\nmessage_log = ~/log\n",
         ),
         &[0],
     );
@@ -50,15 +50,15 @@ fn what_getmail_has_fetched_does_not_come_again() {
         (event["known"].as_u64(), event["account"].as_str()),
         (Some(IDS.len() as u64), Some("127-0-0-1"))
     );
-    assert_eq!(world.fetched(), ["new"], "{}", list(&world));
+    assert_eq!(world.fetched("127-0-0-1"), ["new"], "{}", list(&world));
     let expected = "version = 1\n\n# From ~/.config/getmail/getmailrc.\n# The password was in the old file; it is in a file of its \
                     own now, which only you can read.\n[account.127-0-0-1]\nserver = \"127.0.0.1:PORT\"\n\
                     tls = \"none-insecure\"\nuser = \"alice\"\npassword = { file = \"~/.config/popwire/secrets/127-0-0-1\" }\n\
-                    keep = \"30d\"\ndeliver = [{ maildir = \"~/old/\" }, { mbox = \"~/mbox\" }]\nskip = [{ larger = \"5MB\" }]\n\
+                    keep = { days = 30, over = \"7kB\" }\ndeliver = [{ maildir = \"~/old/\" }, { mbox = \"~/mbox\" }]\nskip = [{ larger = \"5MB\" }]\n\
                     timeout = \"9s\"\n";
     assert_eq!(world.config(), expected);
     assert_eq!(world.secret("127-0-0-1"), "s3\"cr't");
-    assert!(warnings.contains("line 20: `message_log` is left out"), "{warnings}");
+    assert!(warnings.contains("line 21: `message_log` is left out"), "{warnings}");
 }
 
 #[test]

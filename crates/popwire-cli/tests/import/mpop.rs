@@ -31,7 +31,7 @@ fn what_mpop_has_fetched_does_not_come_again() {
     let (events, warnings) = world.import("mpoprc");
     let [event] = events.as_slice() else { panic!("{events:?}") };
     assert_eq!((event["known"].as_u64(), event["account"].as_str()), (Some(ids.len() as u64), Some("isp")));
-    assert_eq!(world.fetched(), ["new"], "{}", list(&world));
+    assert_eq!(world.fetched("isp"), ["new"], "{}", list(&world));
     assert!(warnings.contains("`filter` is left out"), "{warnings}");
     let expected = "version = 1\n\n# From ~/.mpoprc, account \"isp\".\n# The password was in the old file; it is in a file of its own \
                     now, which only you can read.\n[account.isp]\nserver = \"127.0.0.1:PORT\"\ntls = \"none-insecure\"\n\

@@ -36,7 +36,7 @@ fn what_thunderbird_has_fetched_does_not_come_again() {
     let (events, warnings) = world.import("thunderbird");
     let [event] = events.as_slice() else { panic!("{events:?}") };
     assert_eq!(event["known"].as_u64(), Some(IDS.len() as u64), "{warnings}");
-    assert_eq!(world.fetched(), ["big", "new"]);
+    assert_eq!(world.fetched("My-ISP"), ["big", "new"]);
     let expected = "version = 1\n\n# From Thunderbird's profile ~/.thunderbird/7jpis5wv.default-default, account \"My ISP\".\n\
                     # Mail goes into a Maildir of its own: Thunderbird's folders are for Thunderbird only.\n[account.My-ISP]\n\
                     server = \"127.0.0.1:PORT\"\ntls = \"none-insecure\"\nuser = \"alice\"\nkeep = \"21d\"\n\
