@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -83,10 +83,7 @@ pub(super) fn run(args: &WatchArgs, output: &mut Output) -> Result<Exit, Problem
 }
 
 fn wait(events: &Receiver<Event>, pause: Duration) -> Option<Event> {
-    match events.recv_timeout(pause) {
-        Ok(event) => Some(event),
-        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-    }
+    events.recv_timeout(pause).ok()
 }
 
 /// Hears signals from now on.

@@ -255,8 +255,11 @@ impl ImportedAccount {
         if self.keep != Keep::default() {
             put("keep", self.keep.to_toml());
         }
-        if !self.deliver.is_empty() {
-            put("deliver", self.deliver.iter().map(Deliver::to_toml).collect::<Vec<_>>().into());
+        // What cannot be done yet would make the whole configuration unreadable.
+        let (later, deliver): (Vec<&Deliver>, Vec<&Deliver>) =
+            self.deliver.iter().partition(|deliver| matches!(deliver, Deliver::Smtp { .. }));
+        if !deliver.is_empty() {
+            put("deliver", deliver.iter().map(|deliver| deliver.to_toml()).collect::<Vec<_>>().into());
         }
         if !self.skip.is_empty() {
             put("skip", self.skip.iter().map(|skip| skip.to_toml()).collect::<Vec<_>>().into());
@@ -285,8 +288,11 @@ impl ImportedAccount {
         if self.secret == Secret::Unknown {
             lines.push("# password = { keyring = true }".to_owned());
         }
-        if self.deliver.is_empty() {
+        let later: Vec<Value> = later.iter().map(|smtp| smtp.to_toml()).collect();
+        if deliver.is_empty() && later.is_empty() {
             lines.push("# deliver = [{ maildir = \"~/Mail\" }]".to_owned());
+        } else if deliver.is_empty() {
+            lines.push(format!("# deliver = {} # SMTP is no destination yet", Value::from(later)));
         }
         lines.iter().map(|line| format!("{line}\n")).collect()
     }
