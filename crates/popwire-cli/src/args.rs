@@ -10,11 +10,13 @@ use popwire_retriever::Mailbox;
 use popwire_retriever::maildir::Flush;
 
 mod import;
+mod mailbox;
 mod serve;
 mod state;
 mod watch;
 
 pub(crate) use import::ImportArgs;
+pub(crate) use mailbox::{CheckArgs, RmArgs, ShowArgs};
 pub(crate) use serve::ServeArgs;
 pub(crate) use state::{LedgerArgs, LedgerCommand};
 pub(crate) use watch::WatchArgs;
@@ -39,10 +41,15 @@ pub(crate) enum Command {
     Import(ImportArgs),
     Watch(WatchArgs),
     Ls(LsArgs),
+    Show(ShowArgs),
+    Rm(RmArgs),
+    Check(CheckArgs),
     State(LedgerArgs),
     Probe(ProbeArgs),
     Demo(DemoArgs),
     Serve(Box<ServeArgs>),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
 }
 
 /// Fetch what is new in a mailbox
@@ -250,6 +257,23 @@ pub(crate) struct DemoArgs {
     /// alone
     #[arg(long, value_name = "DIR", default_value = "popwire-demo")]
     pub(crate) into: PathBuf,
+}
+
+/// Print the completions of a shell
+///
+/// For bash: popwire completions bash > ~/.local/share/bash-completion/completions/popwire
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// Write the man pages, one for each command
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// The folder to write them into, such as ~/.local/share/man/man1; it is created if it is missing
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
 }
 
 /// Which mailbox.
@@ -523,6 +547,7 @@ mod tests {
             super::FETCH_MORE,
             super::FETCH_EXAMPLES,
             super::FETCH_MORE,
+            super::mailbox::RM_EXAMPLES,
             super::state::EXAMPLES,
             super::watch::EXAMPLES,
             super::serve::EXAMPLES,

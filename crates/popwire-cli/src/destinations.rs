@@ -113,6 +113,11 @@ impl Destinations {
         self.places.push(place);
     }
 
+    /// Each, and what people call it.
+    pub(crate) fn each(&mut self) -> impl Iterator<Item = (&mut Box<dyn Destination>, &String)> {
+        self.all.iter_mut().zip(&self.places)
+    }
+
     /// Where mail goes, for people.
     pub(crate) fn place(&self) -> String {
         self.places.join(", ")

@@ -26,6 +26,15 @@ pub trait Destination: fmt::Debug + Send {
     /// message that one destination has and another lacks is remembered by it.
     fn name(&self) -> &str;
 
+    /// Tries whether it could take mail now, as far as that goes without delivering any.
+    ///
+    /// # Errors
+    ///
+    /// Why it could not.
+    fn check(&mut self) -> Result<(), DeliveryError> {
+        Ok(())
+    }
+
     /// Whether [`marks`](Self::marks) tells which messages are here. What another kind of destination got just before a crash
     /// it gets once more.
     fn remembers(&self) -> bool;

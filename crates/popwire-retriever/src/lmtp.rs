@@ -149,6 +149,11 @@ impl Destination for LmtpDestination {
         &self.name
     }
 
+    /// Connects, and is greeted.
+    fn check(&mut self) -> Result<(), DeliveryError> {
+        self.connect().map(drop)
+    }
+
     fn remembers(&self) -> bool {
         false
     }

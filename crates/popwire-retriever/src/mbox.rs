@@ -174,6 +174,12 @@ impl Destination for MboxDestination {
         &self.name
     }
 
+    /// Makes the file if it is missing, and locks it.
+    fn check(&mut self) -> Result<(), DeliveryError> {
+        let path = self.place()?;
+        Locked::open(&self.name, &path, self.patience).map(drop)
+    }
+
     fn remembers(&self) -> bool {
         true
     }

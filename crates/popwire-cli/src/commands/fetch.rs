@@ -93,7 +93,7 @@ fn mailboxes(args: &FetchArgs) -> Result<(Option<Config>, Vec<String>), Problem>
 /// A mailbox that is about to be fetched.
 pub(super) struct Job {
     pub(super) account: Account,
-    destinations: Destinations,
+    pub(super) destinations: Destinations,
     keep: Keep,
     rules: Vec<Rule>,
     limit: Option<usize>,

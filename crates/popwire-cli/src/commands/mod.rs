@@ -1,9 +1,12 @@
 //! The sub-commands, one file each.
 
+mod check;
 mod demo;
 mod fetch;
 mod import;
 mod ls;
+mod manual;
+mod pick;
 mod probe;
 mod serve;
 mod state;
@@ -21,6 +24,11 @@ pub(crate) fn run(cli: &Cli) -> Exit {
         Command::Import(args) => import::run(args, &mut output),
         Command::Ls(args) => ls::run(args, &mut output),
         Command::Watch(args) => watch::run(args, &mut output),
+        Command::Show(args) => pick::show(args, &mut output),
+        Command::Rm(args) => pick::rm(args, &mut output),
+        Command::Check(args) => check::run(args, &mut output),
+        Command::Completions(args) => manual::completions(args),
+        Command::Man(args) => manual::man(args, &mut output),
         Command::State(args) => state::run(args, &mut output),
         Command::Probe(args) => probe::run(args, &mut output),
         Command::Demo(args) => demo::run(args, &mut output),

@@ -101,3 +101,53 @@ fn header_lines_are_added_on_request_only() {
     // They are not part of what is known of the message.
     assert!(with_config(&world, "fetch alice").good().out.contains("nothing new"));
 }
+
+#[test]
+fn check_tries_everything_and_fetches_nothing() {
+    let world = configured();
+    let run = with_config(&world, "check");
+    let out = &run.good().out;
+    for part in [
+        "alice: delivers to ",
+        "/Mail: ok",
+        "alice: localhost (TLSv1_3, verified, signed in by ",
+        "; 3 messages, ",
+        "UIDL yes, TOP yes, PIPELINING yes",
+        "bob: delivers to ",
+    ] {
+        assert!(out.contains(part), "no {part} in {out}");
+    }
+    assert_eq!(world.delivered().len(), 0);
+    assert_eq!(fs::read_dir(world.path("Mail/tmp")).unwrap().count(), 0);
+    assert!(!world.server.last_session().unwrap().client_lines().iter().any(|line| line.starts_with("RETR")));
+
+    // Everything that is wrong is told, and not the first only.
+    let config = fs::read_to_string(world.path("config.toml")).unwrap();
+    let config = config.replace("maildir = \"Mail\"", "maildir = \"ca.pem\"");
+    fs::write(
+        world.path("config.toml"),
+        format!("{config}[account.carol]\nuser = \"carol\"\ndeliver = {{ maildir = \"C\" }}\n"),
+    )
+    .unwrap();
+    let run = with_config(&world, "check");
+    run.failed(77, &["ca.pem is not a Maildir", "the server refused the login"]);
+    assert!(run.out.contains("bob: localhost"));
+}
+
+#[test]
+fn messages_are_shown_and_deleted_by_number_or_unique_id() {
+    let world = configured();
+    assert_eq!(with_config(&world, "show alice 1").good().out, MAIL[0]);
+    let uid =
+        with_config(&world, "ls alice").out.lines().nth(2).unwrap().split('\t').nth(2).unwrap().to_owned();
+    assert_eq!(with_config(&world, &format!("show alice {uid} 1")).good().out, [MAIL[2], MAIL[0]].concat());
+    with_config(&world, "show alice 9").failed(64, &["has no message 9"]);
+
+    let maildrop = world.server.maildrop("alice").unwrap();
+    let run = with_config(&world, &format!("rm alice {uid}"));
+    assert!(run.good().out.contains("would be deleted") && run.err.contains("--yes"));
+    assert_eq!(maildrop.len().unwrap(), 3);
+    with_config(&world, &format!("rm alice {uid} 9 --yes")).failed(64, &["Nothing was done"]);
+    assert!(with_config(&world, &format!("rm alice {uid} --yes")).good().out.contains("(uid "));
+    assert_eq!(maildrop.messages().unwrap(), [MAIL[0].as_bytes(), MAIL[1].as_bytes()]);
+}

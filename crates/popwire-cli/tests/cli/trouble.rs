@@ -219,3 +219,23 @@ fn q_026_a_server_that_wants_tls_is_no_wrong_password() {
     let run = world.run(&format!("fetch {} --maildir Mail --insecure-plaintext", world.stls_url()));
     run.failed(77, &["wants TLS before a login", "pops://"]);
 }
+
+#[test]
+fn completions_and_man_pages_have_every_command() {
+    let world = world();
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = world.run(&format!("completions {shell}"));
+        assert!(
+            ["fetch", "watch", "import", "delete-after"]
+                .iter()
+                .all(|word| script.good().out.contains(word)),
+            "{shell}"
+        );
+    }
+    world.run("man pages").good();
+    let page = |name: &str| fs::read_to_string(world.path("pages").join(name)).unwrap();
+    assert!(page("popwire.1").contains("popwire\\-fetch(1)"));
+    for name in ["popwire-fetch.1", "popwire-state-show.1", "popwire-watch.1", "popwire-rm.1"] {
+        assert!(page(name).contains(".SH SYNOPSIS"), "{name}");
+    }
+}

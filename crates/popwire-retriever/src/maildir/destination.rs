@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
+use std::io::Write as _;
 
 use super::batch::{self, Sealed};
 use super::flush::Flusher;
@@ -49,6 +50,15 @@ impl MaildirDestination {
 impl Destination for MaildirDestination {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Writes a file in `tmp/`, and removes it.
+    fn check(&mut self) -> Result<(), DeliveryError> {
+        let mut delivery = self.maildir.deliver()?;
+        delivery
+            .write_all(b"popwire tries whether it may write here.\r\n")
+            .map_err(|error| error.downcast().unwrap_or_else(|reason| delivery.failed("writing", reason)))?;
+        delivery.write_out()
     }
 
     fn remembers(&self) -> bool {
