@@ -18,7 +18,7 @@ mod watch;
 pub(crate) use import::ImportArgs;
 pub(crate) use mailbox::{CheckArgs, RmArgs, ShowArgs};
 pub(crate) use serve::ServeArgs;
-pub(crate) use state::{LedgerArgs, LedgerCommand};
+pub(crate) use state::{LedgerArgs, LedgerCommand, StatusArgs};
 pub(crate) use watch::WatchArgs;
 
 /// A mail retriever for POP3 that loses nothing and changes nothing
@@ -44,6 +44,7 @@ pub(crate) enum Command {
     Show(ShowArgs),
     Rm(RmArgs),
     Check(CheckArgs),
+    Status(StatusArgs),
     State(LedgerArgs),
     Probe(ProbeArgs),
     Demo(DemoArgs),

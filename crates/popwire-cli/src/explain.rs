@@ -37,6 +37,24 @@ impl Exit {
 }
 
 impl Exit {
+    /// One that was written down.
+    pub(crate) fn from_code(code: u8) -> Self {
+        const ALL: [Exit; 11] = [
+            Exit::Ok,
+            Exit::Usage,
+            Exit::Data,
+            Exit::Unavailable,
+            Exit::Software,
+            Exit::CannotCreate,
+            Exit::Io,
+            Exit::Temporary,
+            Exit::Protocol,
+            Exit::NoPermission,
+            Exit::Configuration,
+        ];
+        ALL.into_iter().find(|exit| exit.code() == code).unwrap_or(Self::Software)
+    }
+
     /// The one that tells more of what has to be done: nothing to do is the least, and what may pass by itself comes next.
     pub(crate) fn worse(self, other: Self) -> Self {
         let weight = |exit: Self| match exit {

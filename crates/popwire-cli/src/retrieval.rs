@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use popwire::blocking::Client;
 use popwire::{Expire, Login};
-use popwire_retriever::{Cause, Deletion, Fetch, QUARANTINE, Summary};
+use popwire_retriever::{Cause, Deletion, Fetch, Ledger as _, QUARANTINE, RunNote, SqliteLedger, Summary};
 use serde::Serialize;
 
 use crate::explain::{self, Exit, Problem};
@@ -24,6 +24,7 @@ pub(crate) use progress::Progress;
 #[derive(Debug)]
 pub(crate) struct Retrieval<'a> {
     pub(crate) account: &'a Account,
+    pub(crate) ledger: &'a SqliteLedger,
     /// Where mail goes, for people.
     pub(crate) place: String,
     /// Whether messages stay on the server.
@@ -169,8 +170,17 @@ impl Retrieval<'_> {
             None if summary.is_complete() => Exit::Ok,
             None => Exit::Temporary,
         };
-        if let Some(problem) = problem {
-            output.error(&problem);
+        if let Some(problem) = &problem {
+            output.error(problem);
+        }
+        if !self.dry_run {
+            let reason = problem.map(|problem| problem.what);
+            let first = || summary.failures.first().map(|failure| failure.cause.to_string());
+            let failed = summary.failures.len() + summary.quarantined.len();
+            let (delivered, reason) = (summary.delivered, reason.or_else(first));
+            let note = RunNote { exit: exit.code(), delivered, failed: failed as u64, reason };
+            // It is for `popwire status` only.
+            let _ = self.ledger.note_run(&self.account.key(), &note);
         }
         let (deletion, marked, reason) = match &summary.deletion {
             Deletion::NoneMarked => ("none", 0, None),

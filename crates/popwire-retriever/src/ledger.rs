@@ -92,6 +92,20 @@ pub trait Ledger: fmt::Debug + Send + Sync {
     /// If the ledger cannot be read.
     fn accounts(&self) -> Result<Vec<AccountKey>, LedgerError>;
 
+    /// Notes how a run of the account ended, over what was noted of the one before.
+    ///
+    /// # Errors
+    ///
+    /// If it could not be written.
+    fn note_run(&self, account: &AccountKey, run: &RunNote) -> Result<(), LedgerError>;
+
+    /// How the last run of the account ended.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot be read.
+    fn last_run(&self, account: &AccountKey) -> Result<Option<LastRun>, LedgerError>;
+
     /// Whether something of this account may be missing: it is new, or the ledger was damaged and could not be read
     /// whole. What is fetched is then looked for in the destinations before it is delivered. [`Change::Complete`] ends it.
     ///
@@ -99,6 +113,31 @@ pub trait Ledger: fmt::Debug + Send + Sync {
     ///
     /// If the ledger cannot be read.
     fn may_have_forgotten(&self, account: &AccountKey) -> Result<bool, LedgerError>;
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunNote {
+    /// 0 if it did all that it was to do; otherwise a number that its caller knows, such as an exit code.
+    pub exit: u8,
+    /// How many messages were delivered.
+    pub delivered: u64,
+    /// How many were left on the server, since they failed.
+    pub failed: u64,
+    /// What went wrong, in words.
+    pub reason: Option<String>,
+}
+
+/// How the last run of an account ended, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LastRun {
+    /// When it ended.
+    pub at: SystemTime,
+    /// When the last one ended that did all that it was to do.
+    pub good: Option<SystemTime>,
+    /// How it ended.
+    pub run: RunNote,
 }
 
 /// Holds an account for one run. See [`Ledger::lock`].

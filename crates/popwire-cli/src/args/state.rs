@@ -1,5 +1,7 @@
 //! The command line of `popwire state`.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 
 use super::StateArgs;
@@ -70,6 +72,20 @@ pub(crate) enum LedgerCommand {
         /// The account; without it, all of them
         account: Option<String>,
     },
+}
+
+/// Tell how the last run of each account ended
+///
+/// A line for each account that was ever fetched: when its last run ended and how, when the last good one did, how many of its
+/// messages are here, and what failed. The exit code is that of the worst.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Write it into this file too, as Prometheus' node exporter reads text files
+    #[arg(long, value_name = "FILE")]
+    pub(crate) prometheus: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) state: StateArgs,
 }
 
 pub(super) const EXAMPLES: &str = "\

@@ -181,6 +181,7 @@ impl Job {
     ) -> (Exit, Option<Duration>) {
         let retrieval = Retrieval {
             account: &self.account,
+            ledger,
             place: self.destinations.place(),
             keeps: self.keep.is_forever(),
             dry_run: args.dry_run,

@@ -10,6 +10,7 @@ mod pick;
 mod probe;
 mod serve;
 mod state;
+mod status;
 mod watch;
 
 use crate::args::{Cli, Command};
@@ -29,6 +30,7 @@ pub(crate) fn run(cli: &Cli) -> Exit {
         Command::Check(args) => check::run(args, &mut output),
         Command::Completions(args) => manual::completions(args),
         Command::Man(args) => manual::man(args, &mut output),
+        Command::Status(args) => status::run(args, &mut output),
         Command::State(args) => state::run(args, &mut output),
         Command::Probe(args) => probe::run(args, &mut output),
         Command::Demo(args) => demo::run(args, &mut output),

@@ -98,3 +98,30 @@ fn rebuild_compares_with_what_is_here() {
     assert!(world.fetch("").good().out.contains("nothing new"));
     assert_eq!(world.delivered(), sorted(&MAIL));
 }
+
+#[test]
+fn status_tells_how_the_last_run_ended() {
+    let world = world_with(|server| server.script("RETR 2", "-ERR internal error\r\n"));
+    assert_eq!(world.run("status").good().out, "nothing was fetched yet\n");
+    world.fetch("").failed(75, &["message 2"]);
+    let run = world.run("status --prometheus popwire.prom");
+    let account = account(&world);
+    run.failed(75, &[]);
+    assert!(run.out.starts_with(&format!("{account}: failed just now (exit code 75): ")), "{}", run.out);
+    assert!(
+        run.out.contains("-ERR internal error; last all right never; 2 messages here, 1 left on the server"),
+        "{}",
+        run.out
+    );
+    let metrics = fs::read_to_string(world.path("popwire.prom")).unwrap();
+    assert!(
+        metrics.contains(&format!("\npopwire_last_exit_code{{account=\"{account}\"}} 75\n")),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains(&format!("\npopwire_delivered_messages{{account=\"{account}\"}} 2\n")),
+        "{metrics}"
+    );
+    assert!(!metrics.contains("popwire_last_success_timestamp_seconds{"));
+    assert_eq!(world.run("status --json").objects()[0]["failed"], 1);
+}

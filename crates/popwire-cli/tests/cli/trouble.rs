@@ -226,9 +226,7 @@ fn completions_and_man_pages_have_every_command() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let script = world.run(&format!("completions {shell}"));
         assert!(
-            ["fetch", "watch", "import", "delete-after"]
-                .iter()
-                .all(|word| script.good().out.contains(word)),
+            ["fetch", "watch", "import", "delete-after"].iter().all(|word| script.good().out.contains(word)),
             "{shell}"
         );
     }

@@ -116,7 +116,7 @@ fn rescue(path: &Path, damaged: &Path) -> Result<u64, LedgerError> {
 }
 
 /// The tables, the columns that are their keys first, and then the others.
-const TABLES: [(&str, &[&str], &[&str]); 4] = [
+const TABLES: [(&str, &[&str], &[&str]); 5] = [
     ("account", &["id"], &["name"]),
     ("destination", &["id"], &["name"]),
     (
@@ -127,6 +127,7 @@ const TABLES: [(&str, &[&str], &[&str]); 4] = [
             "reason",
         ],
     ),
+    ("run", &["account"], &["at", "good", "exit", "delivered", "failed", "reason"]),
     ("delivery", &["account", "identity", "occurrence", "destination"], &["done"]),
 ];
 
@@ -153,6 +154,7 @@ fn take_over(old: &Connection, new: &mut Connection) -> rusqlite::Result<u64> {
     // Of messages whose account was lost nothing can be told.
     transaction.execute("DELETE FROM message WHERE account NOT IN (SELECT id FROM account)", [])?;
     transaction.execute("DELETE FROM delivery WHERE account NOT IN (SELECT id FROM account)", [])?;
+    transaction.execute("DELETE FROM run WHERE account NOT IN (SELECT id FROM account)", [])?;
     transaction.execute("UPDATE account SET complete = 0", [])?;
     transaction.commit()?;
     Ok(saved)

@@ -9,7 +9,8 @@ pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
 const APPLICATION: i64 = 0x706f_7077;
 
 /// Each step turns the format of its index into the next one. A step that was released is never changed.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
 CREATE TABLE account (
     id       INTEGER PRIMARY KEY,
     name     TEXT NOT NULL UNIQUE,
@@ -47,7 +48,20 @@ CREATE TABLE delivery (
     done        INTEGER NOT NULL,           -- 1: it surely has it
     PRIMARY KEY (account, identity, occurrence, destination)
 ) STRICT, WITHOUT ROWID;
-"];
+",
+    "
+-- How the last run of each account ended.
+CREATE TABLE run (
+    account   INTEGER PRIMARY KEY REFERENCES account (id),
+    at        INTEGER NOT NULL,             -- seconds since 1970
+    good      INTEGER,                      -- when the last one ended that did all it was to do
+    exit      INTEGER NOT NULL,             -- 0: all done
+    delivered INTEGER NOT NULL,             -- messages
+    failed    INTEGER NOT NULL,             -- messages left on the server
+    reason    TEXT
+) STRICT;
+",
+];
 
 /// What kind of file it is.
 #[derive(Debug, PartialEq, Eq)]

@@ -13,8 +13,8 @@ use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, Transaction
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    AccountLock, Change, Delivery, Entry, Known, Ledger, LedgerError, LedgerErrorKind, Received,
-    Recollection, Salvage, State, salvage, schema,
+    AccountLock, Change, Delivery, Entry, Known, LastRun, Ledger, LedgerError, LedgerErrorKind, Received,
+    Recollection, RunNote, Salvage, State, salvage, schema,
 };
 use crate::flock::{self, Hold};
 use crate::folder;
@@ -200,6 +200,41 @@ impl Ledger for SqliteLedger {
         found.map_err(|error| self.failed(error))
     }
 
+    fn note_run(&self, account: &AccountKey, run: &RunNote) -> Result<(), LedgerError> {
+        let mut connection = self.connection();
+        let note = || {
+            let transaction = Transaction::new(&mut connection, TransactionBehavior::Immediate)?;
+            let id = account_id_or_new(&transaction, account)?;
+            let now = seconds(SystemTime::now());
+            transaction.execute(
+                "INSERT INTO run (account, at, good, exit, delivered, failed, reason) \
+                 VALUES (?1, ?2, iif(?3 = 0, ?2, NULL), ?3, ?4, ?5, ?6) \
+                 ON CONFLICT DO UPDATE SET at = ?2, good = iif(?3 = 0, ?2, good), exit = ?3, delivered = ?4, \
+                 failed = ?5, reason = ?6",
+                params![id, now, run.exit, size(Some(run.delivered)), size(Some(run.failed)), run.reason],
+            )?;
+            transaction.commit()
+        };
+        let mut note = note;
+        note().map_err(|error| self.failed(error))
+    }
+
+    fn last_run(&self, account: &AccountKey) -> Result<Option<LastRun>, LedgerError> {
+        let connection = self.connection();
+        let query =
+            format!("SELECT at, good, exit, delivered, failed, reason FROM run WHERE account = {ACCOUNT}");
+        let found = connection.query_row(&query, [account.as_str()], |row| {
+            let run = RunNote {
+                exit: row.get(2)?,
+                delivered: octets(row, 3)?.unwrap_or(0),
+                failed: octets(row, 4)?.unwrap_or(0),
+                reason: row.get(5)?,
+            };
+            Ok(LastRun { at: time(row.get(0)?), good: row.get::<_, Option<i64>>(1)?.map(time), run })
+        });
+        found.optional().map_err(|error| self.failed(error))
+    }
+
     fn may_have_forgotten(&self, account: &AccountKey) -> Result<bool, LedgerError> {
         let complete = self
             .connection()
@@ -310,16 +345,18 @@ fn recall(
 fn record(connection: &mut Connection, account: &AccountKey, changes: &[Change]) -> rusqlite::Result<()> {
     // At once for writing: a transaction that begins by reading may have to be undone when another writes meanwhile.
     let transaction = Transaction::new(connection, TransactionBehavior::Immediate)?;
-    let id = match account_id(&transaction, account)? {
-        Some(id) => id,
-        None => {
-            transaction.execute("INSERT INTO account (name) VALUES (?1)", [account.as_str()])?;
-            transaction.last_insert_rowid()
-        }
-    };
+    let id = account_id_or_new(&transaction, account)?;
     let writer = Writer { transaction: &transaction, account: id, now: seconds(SystemTime::now()) };
     changes.iter().try_for_each(|change| writer.write(change))?;
     transaction.commit()
+}
+
+fn account_id_or_new(transaction: &Transaction<'_>, account: &AccountKey) -> rusqlite::Result<i64> {
+    if let Some(id) = account_id(transaction, account)? {
+        return Ok(id);
+    }
+    transaction.execute("INSERT INTO account (name) VALUES (?1)", [account.as_str()])?;
+    Ok(transaction.last_insert_rowid())
 }
 
 fn account_id(connection: &Connection, account: &AccountKey) -> rusqlite::Result<Option<i64>> {

@@ -275,3 +275,29 @@ fn nonsense_instead_of_a_ledger_is_put_aside() {
     ledger.record(&account(), &[delivered(1)]).unwrap();
     assert_eq!(state(&ledger, &key(1)), Some(State::Delivered));
 }
+
+#[test]
+fn a_ledger_of_the_first_version_is_brought_up_to_date() {
+    let home = tempfile::tempdir().unwrap();
+    let path = full(home.path(), 10);
+    let old = rusqlite::Connection::open(&path).unwrap();
+    old.execute_batch("DROP TABLE run; PRAGMA user_version = 1").unwrap();
+    drop(old);
+    let ledger = open(home.path());
+    assert_eq!(state(&ledger, &key(9)), Some(State::Delivered));
+    assert_eq!(ledger.last_run(&account()).unwrap(), None);
+}
+
+#[test]
+fn the_last_run_is_remembered_and_the_last_good_one() {
+    let home = tempfile::tempdir().unwrap();
+    let ledger = open(home.path());
+    let good = RunNote { delivered: 7, ..RunNote::default() };
+    let bad = RunNote { exit: 75, failed: 1, reason: Some("-ERR".to_owned()), ..RunNote::default() };
+    ledger.note_run(&account(), &good).unwrap();
+    let first = ledger.last_run(&account()).unwrap().unwrap();
+    assert_eq!((first.good, &first.run), (Some(first.at), &good));
+    ledger.note_run(&account(), &bad).unwrap();
+    let second = ledger.last_run(&account()).unwrap().unwrap();
+    assert_eq!((second.good, second.run), (first.good, bad));
+}
