@@ -21,7 +21,7 @@ pub(crate) use serve::ServeArgs;
 pub(crate) use state::{LedgerArgs, LedgerCommand, StatusArgs};
 pub(crate) use watch::WatchArgs;
 
-/// A mail retriever for POP3 that loses nothing and changes nothing
+/// A mail retriever for POP3 that loses nothing, doubles nothing and changes nothing
 ///
 /// popwire fetches mail from POP3 mailboxes. It verifies TLS, stores messages byte for byte, and deletes on the server
 /// only what is safely on your disk.
@@ -295,7 +295,7 @@ pub(crate) struct MailboxArgs {
 }
 
 /// How to reach a mailbox.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Default, PartialEq, Eq, Args)]
 pub(crate) struct ConnectArgs {
     /// The user's name, instead of the one in the URL
     #[arg(long, value_name = "NAME", help_heading = "Sign-in")]
@@ -448,6 +448,8 @@ Examples:
     popwire ls pops://alice@pop.example.org
   Fetch it; the server keeps its copies:
     popwire fetch pops://alice@pop.example.org --maildir ~/Mail/isp
+  Fetch all accounts of a configuration, again and again:
+    popwire watch
   Find out what is wrong with a server:
     popwire probe pops://alice@pop.example.org
   Be the mail server, for a test:

@@ -30,12 +30,23 @@ impl Account {
         if is_url(&args.mailbox) {
             Self::resolve(&args.mailbox, &args.connect, output)
         } else {
-            Self::configured(&Config::load()?, &args.mailbox, output)
+            Self::configured(&Config::load()?, &args.mailbox, &args.connect, output)
         }
     }
 
-    /// An account of the configuration.
-    pub(crate) fn configured(config: &Config, name: &str, output: &Output) -> Result<Self, Problem> {
+    /// An account of the configuration; `said` is what the command line says of connections, which is for URLs.
+    pub(crate) fn configured(
+        config: &Config,
+        name: &str,
+        said: &ConnectArgs,
+        output: &Output,
+    ) -> Result<Self, Problem> {
+        if *said != ConnectArgs::default() {
+            let what = format!("{name} is an account of the configuration, which says how it is reached");
+            let next =
+                "Leave out the options about sign-in, TLS and connection, or name the mailbox by its URL.";
+            return Err(Problem::usage(what, next));
+        }
         let (url, connect) = config.connect(name)?;
         let account = Self::resolve(&url, &connect, output)
             .map_err(|problem| Problem { what: format!("{name}: {}", problem.what), ..problem })?;

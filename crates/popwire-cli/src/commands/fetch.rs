@@ -148,7 +148,7 @@ impl Job {
             });
         };
         let wishes = config.wishes(name)?;
-        let account = Account::configured(config, name, output)?;
+        let account = Account::configured(config, name, &args.connect, output)?;
         // What is said on the command line goes before the configuration.
         let specs = if named.is_empty() { &wishes.deliver } else { &named };
         Ok(Self {

@@ -74,6 +74,8 @@ fn one_account_that_fails_does_not_hold_the_others_back() {
 #[test]
 fn mistakes_are_told_with_their_place() {
     let world = configured();
+    with_config(&world, "ls alice --user bob").failed(64, &["alice is an account of the configuration"]);
+    with_config(&world, "fetch --timeout 5").failed(64, &["says how it is reached"]);
     with_config(&world, "fetch alic").failed(78, &["has no account alic", "Did you mean alice?"]);
     fs::write(world.path("config.toml"), "version = 1\n[account.x]\nsrver = \"h\"\n").unwrap();
     with_config(&world, "fetch")
