@@ -181,6 +181,8 @@ pub struct Known {
     pub seen: SystemTime,
     /// How often it was tried in vain since it was delivered last.
     pub failures: u32,
+    /// Whether what was delivered is all of the message, and not its header alone.
+    pub whole: bool,
 }
 
 /// What the ledger has about a message.
@@ -376,6 +378,8 @@ pub struct Received {
     pub content: Hash,
     /// The hash of its header.
     pub header: Hash,
+    /// Whether it is all of the message, and not its header alone.
+    pub whole: bool,
 }
 
 /// Why the ledger could not be read or written.

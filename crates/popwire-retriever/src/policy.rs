@@ -130,7 +130,7 @@ pub enum Then {
     Fetch,
     /// It stays on the server and is not fetched.
     Skip,
-    /// Its header is fetched and delivered, and its body is not.
+    /// Its header is fetched and delivered, and its body is not. The message stays on the server, whatever is not kept there.
     HeaderOnly,
     /// It is deleted on the server without being fetched.
     Delete,

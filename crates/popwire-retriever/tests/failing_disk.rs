@@ -72,7 +72,7 @@ fn parcel(number: usize, mut spool: Spool) -> Option<Parcel> {
     spool.write_all(&message(number)).and_then(|()| spool.finish()).ok()?;
     let mut content = [0; 32];
     content[..8].copy_from_slice(&number.to_be_bytes());
-    let received = Received { listed: None, octets: spool.octets(), content, header: [0; 32] };
+    let received = Received { listed: None, octets: spool.octets(), content, header: [0; 32], whole: true };
     Some(Parcel::new(
         AccountKey::new("a", "h", 110),
         MessageKey::unique_id(number.to_string()),

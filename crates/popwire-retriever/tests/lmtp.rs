@@ -106,7 +106,8 @@ fn parcel(number: usize, message: &[u8]) -> Parcel {
     let mut spool = Spool::new();
     spool.write_all(message).unwrap();
     spool.finish().unwrap();
-    let received = Received { listed: None, octets: spool.octets(), content: [7; 32], header: [0; 32] };
+    let received =
+        Received { listed: None, octets: spool.octets(), content: [7; 32], header: [0; 32], whole: true };
     let key = MessageKey::unique_id(number.to_string());
     Parcel::new(AccountKey::new("alice", "h", 110), key, received, spool)
 }

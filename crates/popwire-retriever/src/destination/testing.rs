@@ -18,6 +18,7 @@ pub(crate) fn parcel(id: &str, message: &[u8]) -> Parcel {
         octets: spool.octets(),
         content: Sha256::digest(message).into(),
         header: [0; 32],
+        whole: true,
     };
     Parcel::new(AccountKey::new("alice", "h", 110), MessageKey::unique_id(id), received, spool)
 }

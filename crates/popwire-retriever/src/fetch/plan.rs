@@ -150,6 +150,13 @@ impl Fetch<'_> {
         }
         self.compare_headers(client, &mut items.all, now)?;
         self.apply_rules(client, &mut items.all, observer)?;
+        for item in items.all.iter_mut().filter(|item| item.action == Action::FetchHeader) {
+            let has = |known: &Known| known.state == State::Delivered && !known.whole;
+            // What is there already; the message itself stays on the server.
+            if item.known.as_ref().is_some_and(has) {
+                item.action = Action::Keep;
+            }
+        }
         self.apply_limits(items, run);
         Ok(())
     }
@@ -164,6 +171,8 @@ impl Fetch<'_> {
             State::Seen | State::Intended if known.failures >= QUARANTINE => Action::Leave,
             State::Seen | State::Intended => Action::Fetch,
             State::Gone => Action::Compare,
+            // Its header alone was delivered, since a rule said so: the rules are asked again.
+            State::Delivered if !known.whole => Action::Fetch,
             State::Delivered | State::DeletePending => {
                 let other = known.listed.zip(item.listed.octets).is_some_and(|(then, now)| then != now);
                 if other { Action::Compare } else { self.afterwards(item, newer, now) }

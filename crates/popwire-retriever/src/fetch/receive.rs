@@ -89,14 +89,15 @@ impl Fetch<'_> {
             })?;
             let numbers: Vec<MessageNumber> = items.all.iter().map(|item| item.listed.number).collect();
             let number = |at: &usize| numbers.get(*at).copied();
-            let (mut whole, mut headers) = (&*whole, &*headers);
-            while !whole.is_empty() && reception.outcome.stop.is_none() {
-                let numbers: Vec<MessageNumber> = whole.iter().filter_map(number).collect();
-                whole = reception.take_some(client.retrieve_many(numbers), whole, &mut items.all, &courier);
+            let mut rest = &*whole;
+            while !rest.is_empty() && reception.outcome.stop.is_none() {
+                let numbers: Vec<MessageNumber> = rest.iter().filter_map(number).collect();
+                rest = reception.take_some(client.retrieve_many(numbers), rest, &mut items.all, &courier);
             }
-            while !headers.is_empty() && reception.outcome.stop.is_none() {
-                let numbers: Vec<MessageNumber> = headers.iter().filter_map(number).collect();
-                headers = reception.take_some(client.top_many(numbers, 0), headers, &mut items.all, &courier);
+            let mut rest = &*headers;
+            while !rest.is_empty() && reception.outcome.stop.is_none() {
+                let numbers: Vec<MessageNumber> = rest.iter().filter_map(number).collect();
+                rest = reception.take_some(client.top_many(numbers, 0), rest, &mut items.all, &courier);
             }
             for report in courier.finish() {
                 reception.settle(report, &items.all);
@@ -166,7 +167,13 @@ impl Reception<'_> {
                 self.outcome.stopped_by(Some(Cause::Interrupted));
                 break;
             }
-            let Some((_, message)) = messages.next() else { break };
+            let Some((_, message)) = messages.next() else {
+                // Never without one, unless we have asked it to stop.
+                if rest.len() == wanted.len() {
+                    rest = &[];
+                }
+                break;
+            };
             rest = behind;
             let Some(item) = items.get_mut(at) else { continue };
             self.observer.begun(&item.listed);
@@ -246,7 +253,8 @@ impl Reception<'_> {
         let Writer { mut spool, content, header, octets, .. } = writer;
         spool.finish().map_err(in_spool)?;
         let (content, header) = (content.finalize().into(), header.finish());
-        Ok((spool, Received { listed: listed.octets, octets, content, header }))
+        let whole = item.action != Action::FetchHeader;
+        Ok((spool, Received { listed: listed.octets, octets, content, header, whole }))
     }
 
     /// Gives a message to the courier, for the destinations that lack it.

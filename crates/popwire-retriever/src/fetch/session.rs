@@ -109,7 +109,8 @@ impl Fetch<'_> {
         let now = SystemTime::now();
         let is_due = |&(at, item): &(usize, &Item)| match item.action {
             Action::Delete | Action::Discard => true,
-            Action::Fetch | Action::FetchHeader | Action::Compare => {
+            // Of a message whose header alone was delivered the rest is nowhere else.
+            Action::Fetch | Action::Compare => {
                 let newer = (items.len() - at - 1) as u64;
                 delivered.binary_search(&at).is_ok() && self.afterwards(item, newer, now) == Action::Delete
             }

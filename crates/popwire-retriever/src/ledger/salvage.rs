@@ -123,8 +123,8 @@ const TABLES: [(&str, &[&str], &[&str]); 5] = [
         "message",
         &["account", "identity", "occurrence"],
         &[
-            "state", "present", "listed", "octets", "content", "header", "seen", "changed", "failures",
-            "reason",
+            "state", "present", "listed", "octets", "content", "header", "whole", "seen", "changed",
+            "failures", "reason",
         ],
     ),
     ("run", &["account"], &["at", "good", "exit", "delivered", "failed", "reason"]),

@@ -27,6 +27,7 @@ CREATE TABLE message (
     octets     INTEGER,                     -- octets as received
     content    BLOB,                        -- their SHA-256
     header     BLOB,
+    whole      INTEGER NOT NULL DEFAULT 1,  -- 0: only the header was received
     seen       INTEGER NOT NULL,            -- seconds since 1970
     changed    INTEGER NOT NULL,
     failures   INTEGER NOT NULL DEFAULT 0,

@@ -312,7 +312,7 @@ fn recall(
         |row| row.get(0),
     )?;
     let mut statement = transaction.prepare_cached(
-        "SELECT state, present, listed, seen, failures FROM message \
+        "SELECT state, present, listed, seen, failures, whole FROM message \
          WHERE account = ?1 AND identity = ?2 AND occurrence = ?3",
     )?;
     for (key, known) in listed.iter().zip(&mut found.known) {
@@ -326,6 +326,7 @@ fn recall(
                 listed: octets(row, 2)?,
                 seen: time(row.get(3)?),
                 failures: row.get(4)?,
+                whole: row.get(5)?,
             };
             present -= i64::from(one.present);
             *known = Some(one);
@@ -446,12 +447,14 @@ impl Writer<'_> {
             received.map_or(Value::Null, |received| blob(&received.content)),
             received.map_or(Value::Null, |received| blob(&received.header)),
             received.map_or(Value::Null, |received| size(received.listed)),
+            received.map_or(Value::Null, |received| Value::Integer(received.whole.into())),
         ];
         self.upsert(
             key,
-            "present, octets, content, header, listed) VALUES (?1, ?2, ?3, ?5, ?4, ?4, 1, ?6, ?7, ?8, ?9",
+            "present, octets, content, header, listed, whole) \
+             VALUES (?1, ?2, ?3, ?5, ?4, ?4, 1, ?6, ?7, ?8, ?9, coalesce(?10, 1)",
             "state = ?5, changed = ?4, octets = coalesce(?6, octets), content = coalesce(?7, content), \
-             header = coalesce(?8, header), listed = coalesce(?9, listed)",
+             header = coalesce(?8, header), listed = coalesce(?9, listed), whole = coalesce(?10, whole)",
             &values,
         )
     }

@@ -14,7 +14,7 @@ fn key(number: usize) -> MessageKey {
 }
 
 fn received(number: u8) -> Received {
-    Received { listed: None, octets: number.into(), content: [number; 32], header: [number; 32] }
+    Received { listed: None, octets: number.into(), content: [number; 32], header: [number; 32], whole: true }
 }
 
 fn open(folder: &Path) -> SqliteLedger {

@@ -294,6 +294,20 @@ fn rules_hold_back_shorten_and_delete() {
     expected.remove(1);
     world.has_each_once(&expected);
     assert_eq!((run().delivered, run().skipped), (0, 1));
+
+    // What is there by its header only is never deleted, and comes whole when the rule is gone.
+    let run = |rules: &[Rule]| {
+        world
+            .fetch()
+            .rules(rules.to_vec())
+            .keep(Keep::nothing())
+            .run(&mut world.connect(), &mut Silent)
+            .unwrap()
+    };
+    assert_eq!((run(&rules).deleted, world.left()), (7, 2));
+    assert_eq!((run(&rules[..1]).delivered, world.left()), (1, 1));
+    expected.push(mail(10)[2].clone());
+    world.has_each_once(&expected);
 }
 
 #[test]
@@ -414,6 +428,7 @@ fn what_a_crash_left_intended_is_looked_up() {
             octets: entry.octets.unwrap(),
             content: entry.content.unwrap(),
             header: entry.header.unwrap(),
+            whole: true,
         };
         if at == 1 {
             received.content = [0; 32];

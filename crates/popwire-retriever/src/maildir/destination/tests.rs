@@ -14,7 +14,13 @@ fn fresh() -> (tempfile::TempDir, MaildirDestination) {
 fn parcel(number: u8, mut spool: Spool) -> Parcel {
     write!(spool, "message {number}").unwrap();
     spool.finish().unwrap();
-    let received = Received { listed: None, octets: spool.octets(), content: [number; 32], header: [0; 32] };
+    let received = Received {
+        listed: None,
+        octets: spool.octets(),
+        content: [number; 32],
+        header: [0; 32],
+        whole: true,
+    };
     Parcel::new(AccountKey::new("alice", "h", 110), MessageKey::unique_id([number]), received, spool)
 }
 
