@@ -168,6 +168,7 @@ pub(crate) struct StateArgs {
 
 /// See [`popwire::Pipelining`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum PipeliningArg {
     /// Where the server announces it

@@ -28,8 +28,9 @@ pub(crate) struct Config {
     pub(crate) accounts: BTreeMap<String, AccountTable>,
 }
 
-/// The file.
+/// The configuration of popwire.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct File {
     version: u32,
@@ -41,33 +42,56 @@ struct File {
 
 /// `[account.NAME]`, and `[defaults]`.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AccountTable {
+    /// The server: host, or host:port.
     server: Option<String>,
+    /// The user's name.
     user: Option<String>,
+    /// How the connection is protected; TLS from the first octet if nothing is said.
     tls: Option<Tls>,
+    /// The mechanism to sign in by, or several; the strongest that the server offers if nothing is said.
     auth: Option<OneOrMany<String>>,
+    /// Where the password is; it does not stand here.
     password: Option<Secret>,
+    /// Where OAuth 2 access tokens come from.
     token: Option<Token>,
+    /// Send the password in Latin-1 instead of UTF-8.
     latin1_password: Option<bool>,
+    /// Send a name or password that is not ASCII even if the server does not announce UTF-8.
     utf8_login: Option<bool>,
+    /// Never send CAPA.
     no_capa: Option<bool>,
+    /// How long the server may be silent, such as "90s".
     timeout: Option<Span>,
+    /// How long all of it may take.
     deadline: Option<Span>,
+    /// Where mail goes; of several destinations all must have a message before it is deleted.
     deliver: Option<OneOrMany<Deliver>>,
+    /// How long messages stay on the server after delivery: "forever", "no", "14d", or a table.
     keep: Option<Keep>,
+    /// Rules, of which the first that fits decides.
     skip: Option<Vec<Skip>>,
+    /// Most messages of one run.
     limit: Option<usize>,
+    /// Most octets of one run, such as "100MB".
     max_octets: Option<Octets>,
+    /// QUIT and sign in again after so many messages.
     batch: Option<usize>,
+    /// How often `popwire watch` looks, such as "5m".
     interval: Option<Span>,
+    /// Whether commands are sent before the answers to earlier ones are there.
     pipelining: Option<PipeliningArg>,
+    /// Add a Received line to each message.
     received: Option<bool>,
+    /// Add a Delivered-To line with this address to each message.
     delivered_to: Option<String>,
 }
 
 /// How the connection is protected.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(
     untagged,
     expecting = "tls takes \"implicit\", \"starttls\", \"none-insecure\", or a table with mode, ca, pin, cert, key, insecure_any_certificate"
@@ -78,6 +102,7 @@ enum Tls {
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct TlsTable {
     mode: Option<Mode>,
@@ -91,6 +116,7 @@ struct TlsTable {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 enum Mode {
     #[default]
@@ -100,6 +126,7 @@ enum Mode {
 }
 
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
 enum OneOrMany<T> {
     One(T),
@@ -117,6 +144,7 @@ impl<T: Clone> OneOrMany<T> {
 
 /// Where the password is.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 enum Secret {
     Keyring(bool),
@@ -128,6 +156,7 @@ enum Secret {
 
 /// Where OAuth tokens come from.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Token {
     command: OneOrMany<String>,
@@ -135,6 +164,7 @@ struct Token {
 
 /// A destination.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Deliver {
     maildir: Option<PathBuf>,
@@ -148,6 +178,7 @@ struct Deliver {
 
 /// What stays on the server.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(
     untagged,
     expecting = "keep takes \"forever\", \"no\", a time such as \"14d\", or a table with days, newest, over"
@@ -158,6 +189,7 @@ enum Keep {
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct KeepTable {
     days: Option<u32>,
@@ -167,6 +199,7 @@ struct KeepTable {
 
 /// A rule.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Skip {
     larger: Option<Octets>,
@@ -179,6 +212,7 @@ struct Skip {
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 enum Then {
     #[default]

@@ -142,3 +142,15 @@ fn a_mistake_has_a_place_and_a_suggestion() {
         ("config.toml has no account ips", "Did you mean isp?")
     );
 }
+
+#[test]
+fn the_published_schema_is_up_to_date() {
+    let schema = schemars::schema_for!(File);
+    let schema = serde_json::to_string_pretty(&schema).unwrap() + "\n";
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/config.schema.json");
+    if std::env::var_os("POPWIRE_UPDATE").is_some() {
+        fs::write(&path, &schema).unwrap();
+    }
+    let published = fs::read_to_string(&path).unwrap();
+    assert!(published == schema, "write it anew: POPWIRE_UPDATE=1 cargo test -p popwire-cli schema");
+}

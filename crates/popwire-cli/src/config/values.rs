@@ -7,11 +7,23 @@ use serde::de::{Deserializer, Error as _};
 
 /// A time: a number and `s`, `m`, `h` or `d`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "String"))]
 pub(crate) struct Span(pub(crate) Duration);
 
 /// A size: a number, and `B`, `kB`, `MB` or `GB`, in thousands; without a unit, octets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "Either"))]
 pub(crate) struct Octets(pub(crate) u64);
+
+/// How a size is written.
+#[cfg(test)]
+#[derive(schemars::JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "for the schema only")]
+enum Either {
+    Number(u64),
+    Text(String),
+}
 
 impl Span {
     pub(crate) fn parse(text: &str) -> Option<Self> {
