@@ -224,6 +224,7 @@ pub struct HeaderHash {
     /// Whether the line at hand is of a field that counts, as far as that is known.
     counts: Option<bool>,
     ended: bool,
+    has_message_id: bool,
 }
 
 /// Fields that a server or another client of it writes into a message that it keeps.
@@ -251,6 +252,13 @@ impl HeaderHash {
             self.take(piece);
             rest = behind;
         }
+    }
+
+    /// Whether the header has a Message-ID so far, which no two messages share (RFC 5322 section 3.6.4): without one, equal
+    /// headers may be those of two messages.
+    #[must_use]
+    pub fn has_message_id(&self) -> bool {
+        self.has_message_id
     }
 
     /// The hash of what came, up to the empty line that ends a header.
@@ -296,6 +304,7 @@ impl HeaderHash {
 
     fn judge(&mut self) {
         let name = self.line.split(|&octet| octet == b':').next().unwrap_or_default().trim_ascii_end();
+        self.has_message_id |= name.eq_ignore_ascii_case(b"message-id");
         let counts = !CHANGING.iter().any(|changing| name.eq_ignore_ascii_case(changing));
         if counts {
             feed(&mut self.hasher, &self.line);
@@ -348,6 +357,17 @@ mod tests {
         );
         assert_ne!(hash(&[b"Subject: a\n\n"]), hash(&[b"Subject: b\n\n"]));
         assert_eq!(hash(&[]), hash(&[b"\r\nonly a body"]));
+    }
+
+    #[test]
+    fn a_message_id_is_seen_in_a_header_only() {
+        let has = |mail: &[u8]| {
+            let mut hash = HeaderHash::default();
+            mail.chunks(3).for_each(|piece| hash.update(piece));
+            hash.has_message_id()
+        };
+        assert!(has(b"Subject: a\r\nmessage-ID : <1@x>\r\n\r\n"));
+        assert!(!has(b"Subject: Message-ID: <1@x>\r\nX-Message-ID: 1\r\n\r\nMessage-ID: <1@x>\r\n"));
     }
 
     #[test]

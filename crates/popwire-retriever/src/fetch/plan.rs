@@ -118,7 +118,7 @@ impl Fetch<'_> {
         let keys = messages.iter().map(|listed| {
             let identity = match &listed.uid {
                 Some(uid) => Identity::UniqueId(uid.as_bytes().to_vec()),
-                None => Identity::Header(*headers.get(&listed.number)?),
+                None => Identity::Header(headers.get(&listed.number)?.hash),
             };
             Some(next_of(&mut occurrences, identity))
         });
@@ -217,7 +217,7 @@ impl Fetch<'_> {
         let Some(shown) = header_hashes(client, &numbers)? else { return Ok(()) };
         for (newer, header, item) in doubtful {
             item.action = match shown.get(&item.listed.number) {
-                Some(same) if *same == header => self.afterwards(item, newer, now),
+                Some(same) if same.hash == header => self.afterwards(item, newer, now),
                 Some(_) => Action::Compare,
                 None => item.action,
             };
@@ -335,15 +335,23 @@ fn each_header(
     Ok(true)
 }
 
+/// What TOP tells of a message.
+pub(super) struct Shown {
+    pub(super) hash: Hash,
+    /// Whether no other message has this header.
+    pub(super) is_its_own: bool,
+}
+
 /// The hashes of headers, by number, as far as the server shows them; none if it does not know TOP.
 pub(super) fn header_hashes(
     client: &mut Client,
     numbers: &[MessageNumber],
-) -> Result<Option<HashMap<MessageNumber, Hash>>, Cause> {
+) -> Result<Option<HashMap<MessageNumber, Shown>>, Cause> {
     let mut hashes = HashMap::with_capacity(numbers.len());
     let shown = each_header(client, numbers, &mut |number, header| {
         if let Some(header) = header {
-            hashes.insert(number, header.hash.finish());
+            let is_its_own = header.hash.has_message_id();
+            hashes.insert(number, Shown { hash: header.hash.finish(), is_its_own });
         }
     })?;
     Ok(shown.then_some(hashes))

@@ -139,7 +139,7 @@ struct Reception<'a> {
     notes: Vec<Change>,
     /// What has another size than the server lists, until the answers behind it have all come: a message without a proper
     /// end swallows the answer behind it, and that shows only when the last one is missing.
-    held: Vec<(usize, Spool, Received)>,
+    held: Vec<(usize, Taken)>,
     outcome: Outcome,
     run: &'a mut Run,
     observer: &'a mut dyn Observer,
@@ -147,6 +147,14 @@ struct Reception<'a> {
 
 /// So many messages at most are held back. Each has an open file.
 const HELD: usize = 64;
+
+/// A message that was received.
+struct Taken {
+    spool: Spool,
+    received: Received,
+    /// Whether no other message has its header.
+    is_its_own: bool,
+}
 
 /// So many notes are written together.
 const NOTES: usize = 256;
@@ -180,10 +188,8 @@ impl Reception<'_> {
             self.run.asked += 1;
             self.run.asked_octets = self.run.asked_octets.saturating_add(item.listed.octets.unwrap_or(0));
             match self.take(message, item) {
-                Ok((spool, received)) if is_as_listed(item, &received) => {
-                    self.hand_over(at, item, spool, received, courier);
-                }
-                Ok((spool, received)) => self.held.push((at, spool, received)),
+                Ok(taken) if is_as_listed(item, &taken.received) => self.hand_over(at, item, taken, courier),
+                Ok(taken) => self.held.push((at, taken)),
                 Err(cause) => self.fail(item, cause),
             }
             if self.held.len() >= HELD {
@@ -200,9 +206,9 @@ impl Reception<'_> {
             self.skip(messages);
         }
         // Each answer has come, so each was taken for what it is.
-        for (at, spool, received) in std::mem::take(&mut self.held) {
+        for (at, taken) in std::mem::take(&mut self.held) {
             if let Some(item) = items.get_mut(at).filter(|_| !self.outcome.doubtful) {
-                self.hand_over(at, item, spool, received, courier);
+                self.hand_over(at, item, taken, courier);
             }
         }
         rest
@@ -223,11 +229,7 @@ impl Reception<'_> {
     }
 
     /// A message into its spool.
-    fn take(
-        &mut self,
-        message: popwire::Result<Message<'_>>,
-        item: &Item,
-    ) -> Result<(Spool, Received), Cause> {
+    fn take(&mut self, message: popwire::Result<Message<'_>>, item: &Item) -> Result<Taken, Cause> {
         let (mut message, listed) = (message?, &item.listed);
         let mut spool = match (self.next.take(), &mut self.spooler) {
             (Some(spool), _) => spool,
@@ -252,9 +254,11 @@ impl Reception<'_> {
         copied?;
         let Writer { mut spool, content, header, octets, .. } = writer;
         spool.finish().map_err(in_spool)?;
+        let is_its_own = header.has_message_id();
         let (content, header) = (content.finalize().into(), header.finish());
         let whole = item.action != Action::FetchHeader;
-        Ok((spool, Received { listed: listed.octets, octets, content, header, whole }))
+        let received = Received { listed: listed.octets, octets, content, header, whole };
+        Ok(Taken { spool, received, is_its_own })
     }
 
     /// Gives a message to the courier, for the destinations that lack it.
@@ -262,8 +266,7 @@ impl Reception<'_> {
         &mut self,
         at: usize,
         item: &mut Item,
-        spool: Spool,
-        received: Received,
+        Taken { spool, received, is_its_own }: Taken,
         courier: &Courier<'_>,
     ) {
         self.run.received += 1;
@@ -273,7 +276,7 @@ impl Reception<'_> {
             None => next_of(&mut self.occurrences, Identity::Header(received.header)),
         };
         let by_contents = item.key.replace(key.clone()).is_none();
-        match self.lacking(&key, item, &received, by_contents) {
+        match self.lacking(&key, item, &received, by_contents, is_its_own) {
             Ok(to) if to.is_empty() => {
                 self.note(Change::Delivered { key, received: Some(received) });
                 self.run.summary.recognised += 1;
@@ -296,6 +299,7 @@ impl Reception<'_> {
         item: &Item,
         received: &Received,
         by_contents: bool,
+        is_its_own: bool,
     ) -> Result<Vec<usize>, Cause> {
         if item.action == Action::Compare || by_contents {
             let entry = self.ledger.entry(self.account, key)?;
@@ -304,7 +308,8 @@ impl Reception<'_> {
                 return Ok(Vec::new());
             }
         }
-        if let Some(old) = self.gone.remove(&received.content) {
+        // The same octets without a Message-ID may be two messages: a report that says the same every day.
+        if is_its_own && let Some(old) = self.gone.remove(&received.content) {
             self.note(Change::Renamed { key: old, to: key.clone() });
             return Ok(Vec::new());
         }

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use popwire::MessageNumber;
 use popwire::blocking::Client;
 
-use super::plan::{Item, Items, header_hashes};
+use super::plan::{Item, Items, Shown, header_hashes};
 use super::{Action, Cause, Fetch, Notice, Observer};
 use crate::identity::Hash;
 use crate::ledger::{Change, Entry};
@@ -70,7 +70,7 @@ fn is_new(item: &Item) -> bool {
 }
 
 /// Old messages and new names for them: those with the same header, and of several such those with the same size first.
-fn pair(old: &[&Entry], new: &[&Item], headers: &HashMap<MessageNumber, Hash>) -> Vec<Change> {
+fn pair(old: &[&Entry], new: &[&Item], headers: &HashMap<MessageNumber, Shown>) -> Vec<Change> {
     let mut by_header: HashMap<Hash, Vec<&Entry>> = HashMap::new();
     for entry in old.iter().rev() {
         if let Some(header) = entry.header {
@@ -79,8 +79,9 @@ fn pair(old: &[&Entry], new: &[&Item], headers: &HashMap<MessageNumber, Hash>) -
     }
     let mut changes = Vec::new();
     for item in new {
-        let Some(candidates) = headers.get(&item.listed.number).and_then(|hash| by_header.get_mut(hash))
-        else {
+        // Equal headers without a Message-ID may be those of two messages.
+        let shown = headers.get(&item.listed.number).filter(|shown| shown.is_its_own);
+        let Some(candidates) = shown.and_then(|shown| by_header.get_mut(&shown.hash)) else {
             continue;
         };
         let same_size = candidates.iter().rposition(|entry| entry.listed == item.listed.octets);

@@ -98,6 +98,19 @@ fn q_071_where_all_unique_ids_are_new_the_mail_is_recognised() {
 }
 
 #[test]
+fn equal_reports_are_two_messages_though_the_first_was_deleted_by_somebody_else() {
+    let report = "Subject: Backup\r\n\r\nAll is well.\r\n".to_owned();
+    let world = world(|server| server.user("alice", "s3cret", Maildrop::memory([report.clone()])));
+    assert_eq!(world.run(Keep::forever()).delivered, 1);
+    let mut other = world.client();
+    other.dele(1).unwrap();
+    assert!(other.quit().is_committed());
+    world.server.maildrop("alice").unwrap().deliver(report.clone()).unwrap();
+    assert_eq!(world.run(Keep::forever()).delivered, 1);
+    assert_eq!(world.new_files(), [report.clone(), report]);
+}
+
+#[test]
 fn q_069_equal_unique_ids_are_several_messages() {
     let world = world_of(5, &["uidl_dup=1,3"]);
     assert_eq!(world.run(Keep::forever()).delivered, 5);
