@@ -8,8 +8,8 @@ use popwire::MessageNumber;
 use popwire::blocking::Client;
 
 use super::{Cause, Fetch, Listed, Listing, Notice, Observer, QUARANTINE, Run};
-use crate::identity::{Hash, HeaderHash, Identity, MessageKey};
-use crate::ledger::{Entry, Known, State};
+use crate::identity::{AccountKey, Hash, HeaderHash, Identity, MessageKey};
+use crate::ledger::{Entry, Known, Ledger, LedgerError, State};
 use crate::policy::{Then, Verdict, judge};
 
 /// What is to become of the messages of a mailbox, one action for each, in the order of the listing.
@@ -115,14 +115,18 @@ impl Fetch<'_> {
             }
         }
         let mut occurrences: HashMap<Identity, u32> = HashMap::new();
-        let keys = messages.iter().map(|listed| {
-            let identity = match &listed.uid {
-                Some(uid) => Identity::UniqueId(uid.as_bytes().to_vec()),
-                None => Identity::Header(headers.get(&listed.number)?.hash),
-            };
-            Some(next_of(&mut occurrences, identity))
-        });
-        Ok(keys.collect())
+        messages
+            .iter()
+            .map(|listed| {
+                if let Some(uid) = &listed.uid {
+                    return Ok(Some(next_of(&mut occurrences, Identity::UniqueId(uid.as_bytes().to_vec()))));
+                }
+                let Some(shown) = headers.get(&listed.number) else { return Ok(None) };
+                let key =
+                    by_header(self.ledger, &self.account, &mut occurrences, shown.hash, shown.is_its_own);
+                Ok(key.map(Some)?)
+            })
+            .collect()
     }
 
     fn recall(&self, messages: Vec<Listed>, keys: Vec<Option<MessageKey>>) -> Result<Items, Cause> {
@@ -203,9 +207,9 @@ impl Fetch<'_> {
                 && known.state == State::Gone
                 && known.listed.is_some()
                 && known.listed == item.listed.octets;
-            // What is known by its header has been looked at.
-            let deletes = item.action == Action::Delete && matches!(key.identity, Identity::UniqueId(_));
-            if again || deletes {
+            // What is known by its header has been looked at already, and that does not tell enough.
+            let by_id = matches!(key.identity, Identity::UniqueId(_));
+            if by_id && (again || item.action == Action::Delete) {
                 let header = self.ledger.entry(&self.account, key)?.and_then(|entry| entry.header);
                 doubtful.extend(header.map(|header| ((count - at - 1) as u64, header, item)));
             }
@@ -289,8 +293,26 @@ impl From<Then> for Action {
     }
 }
 
+/// The key of the next message with this header. One whose header another may have too is none of those that the server has
+/// confirmed as deleted: a report that says the same every day.
+pub(super) fn by_header(
+    ledger: &dyn Ledger,
+    account: &AccountKey,
+    occurrences: &mut HashMap<Identity, u32>,
+    header: Hash,
+    is_its_own: bool,
+) -> Result<MessageKey, LedgerError> {
+    loop {
+        let key = next_of(occurrences, Identity::Header(header));
+        let gone = |entry: Entry| entry.state == State::Gone;
+        if is_its_own || !ledger.entry(account, &key)?.is_some_and(gone) {
+            return Ok(key);
+        }
+    }
+}
+
 /// The key of the next message with this identity.
-pub(super) fn next_of(occurrences: &mut HashMap<Identity, u32>, identity: Identity) -> MessageKey {
+fn next_of(occurrences: &mut HashMap<Identity, u32>, identity: Identity) -> MessageKey {
     let seen = occurrences.entry(identity.clone()).or_default();
     let key = MessageKey::new(identity, *seen);
     *seen = seen.saturating_add(1);

@@ -9,7 +9,7 @@ use popwire::MessageNumber;
 use popwire::blocking::{Client, Message, Messages};
 use sha2::{Digest as _, Sha256};
 
-use super::plan::{Item, Items, next_of};
+use super::plan::{Item, Items, by_header};
 use super::{Action, Cause, Delivered, Failure, Fetch, Listed, Observer, Run, Suspect};
 use crate::courier::{Courier, Order, Report};
 use crate::destination::{Parcel, Spool, Spooler};
@@ -270,12 +270,19 @@ impl Reception<'_> {
         courier: &Courier<'_>,
     ) {
         self.run.received += 1;
+        let by_contents = item.key.is_none();
         let key = match &item.key {
             Some(key) => key.clone(),
             // Only its contents tell which it is.
-            None => next_of(&mut self.occurrences, Identity::Header(received.header)),
+            None => {
+                let occurrences = &mut self.occurrences;
+                match by_header(self.ledger, self.account, occurrences, received.header, is_its_own) {
+                    Ok(key) => key,
+                    Err(error) => return self.outcome.stopped_by(Some(error.into())),
+                }
+            }
         };
-        let by_contents = item.key.replace(key.clone()).is_none();
+        item.key = Some(key.clone());
         match self.lacking(&key, item, &received, by_contents, is_its_own) {
             Ok(to) if to.is_empty() => {
                 self.note(Change::Delivered { key, received: Some(received) });

@@ -111,6 +111,20 @@ fn equal_reports_are_two_messages_though_the_first_was_deleted_by_somebody_else(
 }
 
 #[test]
+fn equal_reports_are_two_messages_on_a_server_without_unique_ids_too() {
+    let report = "Subject: Backup\r\n\r\nAll is well.\r\n".to_owned();
+    for quirks in [&["uidl=none"][..], &["uidl=none", "top=none"]] {
+        let mail = || Maildrop::memory([report.clone()]);
+        let world = world(|server| with(server.user("alice", "s3cret", mail()), quirks));
+        for day in 1..=3 {
+            assert_eq!((world.run(Keep::nothing()).delivered, world.left()), (1, 0), "{quirks:?}, day {day}");
+            world.server.maildrop("alice").unwrap().deliver(report.clone()).unwrap();
+        }
+        assert_eq!(world.new_files(), [(); 3].map(|()| report.clone()));
+    }
+}
+
+#[test]
 fn q_069_equal_unique_ids_are_several_messages() {
     let world = world_of(5, &["uidl_dup=1,3"]);
     assert_eq!(world.run(Keep::forever()).delivered, 5);
