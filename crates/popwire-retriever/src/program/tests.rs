@@ -100,8 +100,16 @@ fn a_program_that_hangs_is_ended_with_all_that_it_started() {
     let pids = fs::read_to_string(pids).unwrap();
     assert_eq!(pids.split_whitespace().count(), 4);
     for pid in pids.split_whitespace() {
-        let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        assert!(state.is_empty() || state.contains(") Z "), "still there: {state}");
+        // It may take a killed process a moment to be gone.
+        let is_there = || {
+            let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            !state.is_empty() && !state.contains(") Z ")
+        };
+        let begun = Instant::now();
+        while is_there() {
+            assert!(begun.elapsed() < Duration::from_secs(10), "{pid} is still there");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 
