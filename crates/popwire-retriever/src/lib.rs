@@ -75,6 +75,8 @@ pub mod maildir;
 pub mod mbox;
 mod policy;
 mod program;
+mod smtp;
+mod transfer;
 
 pub use destination::{Destination, Parcel, Spool, SpoolReader, Spooler};
 pub use envelope::{InvalidMailbox, Mailbox, Sender};
@@ -92,3 +94,5 @@ pub use lmtp::LmtpDestination;
 pub use mbox::MboxDestination;
 pub use policy::{Keep, Rule, Test, Then};
 pub use program::ProgramDestination;
+pub use smtp::SmtpDestination;
+pub use transfer::SmtpSecurity;

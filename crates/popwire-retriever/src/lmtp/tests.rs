@@ -1,82 +1,11 @@
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::thread::{self, JoinHandle};
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::thread;
 use std::time::Instant;
 
 use super::*;
 use crate::destination::testing::parcel;
-
-/// The server's side of a connection, as a test plays it.
-struct Talk(BufReader<TcpStream>);
-
-impl Talk {
-    fn say(&mut self, lines: &[&str]) {
-        let text: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
-        self.0.get_mut().write_all(text.as_bytes()).unwrap();
-    }
-
-    fn hear(&mut self, expected: &str) {
-        let mut line = String::new();
-        self.0.read_line(&mut line).unwrap();
-        assert_eq!(line, format!("{expected}\r\n"));
-    }
-
-    fn hear_any(&mut self) -> Vec<u8> {
-        let mut line = Vec::new();
-        self.0.read_until(b'\n', &mut line).unwrap();
-        line
-    }
-
-    fn greet(&mut self, announced: &[&str]) {
-        self.say(&["220-peer", "220 peer"]);
-        assert!(self.hear_any().starts_with(b"LHLO "));
-        let lines: Vec<_> = announced.iter().map(|one| format!("250-{one}")).collect();
-        let lines = ["250-peer"].into_iter().chain(lines.iter().map(String::as_str)).chain(["250 HELP"]);
-        self.say(&lines.collect::<Vec<_>>());
-    }
-
-    /// The envelope of a message without extensions, agreed to line by line.
-    fn envelope(&mut self) {
-        for (command, answer) in
-            [("MAIL FROM:<>", "250 ok"), ("RCPT TO:<bob>", "250 ok"), ("DATA", "354 go on")]
-        {
-            self.hear(command);
-            self.say(&[answer]);
-        }
-    }
-
-    /// What comes up to and with the dot.
-    fn message(&mut self) -> Vec<u8> {
-        let mut message = Vec::new();
-        while !message.ends_with(b"\r\n.\r\n") && message != b".\r\n" {
-            let line = self.hear_any();
-            assert!(!line.is_empty(), "ended within a message");
-            message.extend(line);
-        }
-        message
-    }
-
-    fn end(mut self) {
-        assert_eq!(self.hear_any(), b"");
-    }
-}
-
-type Part = fn(Talk);
-
-/// Plays these parts, a connection each; where it listens.
-fn play(parts: &[Part]) -> (String, JoinHandle<()>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let place = listener.local_addr().unwrap().to_string();
-    let parts = parts.to_vec();
-    let playing = thread::spawn(move || {
-        for part in parts {
-            let (stream, _) = listener.accept().unwrap();
-            stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-            part(Talk(BufReader::new(stream)));
-        }
-    });
-    (place, playing)
-}
+use crate::transfer::testing::{Part, Talk, play};
 
 fn destination(place: &str) -> LmtpDestination {
     LmtpDestination::new(place, Mailbox::new("bob").unwrap()).patience(Duration::from_secs(10))
@@ -103,7 +32,7 @@ const AWKWARD: &[u8] = b"Return-Path: <eve@x>\r\nS: a\nb\rc\r\n\r\n.\r\n..\r\n\x
 #[test]
 fn what_is_announced_is_used_and_the_connection_kept_for_the_next_batch() {
     let (place, playing) = play(&[|mut talk: Talk| {
-        talk.greet(&["PIPELINING", "8bitmime", "SIZE 1000", "DSN"]);
+        talk.greet("LHLO", &["PIPELINING", "8bitmime", "SIZE 1000", "DSN"]);
         let mark = parcel("1", AWKWARD).mark;
         talk.hear(&format!("MAIL FROM:<eve@x> SIZE={} BODY=8BITMIME ENVID={mark}", AWKWARD.len()));
         talk.hear("RCPT TO:<bob>");
@@ -137,7 +66,7 @@ fn what_is_announced_is_used_and_the_connection_kept_for_the_next_batch() {
 #[test]
 fn a_refusal_costs_its_message_only() {
     let alone: Part = |mut talk| {
-        talk.greet(&[]);
+        talk.greet("LHLO", &[]);
         talk.hear("MAIL FROM:<>");
         talk.say(&["451-not", "451 now\u{1b}"]);
         talk.hear("RSET");
@@ -157,7 +86,7 @@ fn a_refusal_costs_its_message_only() {
         talk.hear("QUIT");
     };
     let pipelined: Part = |mut talk| {
-        talk.greet(&["PIPELINING"]);
+        talk.greet("LHLO", &["PIPELINING"]);
         for answers in [["451 not now", "503 what?", "503 what?"], ["250 ok", "550 no bob", "554 nobody"]] {
             talk.hear("MAIL FROM:<>");
             talk.hear("RCPT TO:<bob>");
@@ -191,13 +120,13 @@ fn a_refusal_costs_its_message_only() {
 #[test]
 fn a_connection_that_has_gone_is_made_anew() {
     let one: Part = |mut talk| {
-        talk.greet(&[]);
+        talk.greet("LHLO", &[]);
         talk.envelope();
         talk.message();
         talk.say(&["250 ok"]);
     };
     let busy: Part = |mut talk| {
-        talk.greet(&[]);
+        talk.greet("LHLO", &[]);
         talk.envelope();
         talk.message();
         talk.say(&["250 ok"]);
@@ -251,7 +180,7 @@ fn every_wait_has_an_end() {
         }
     };
     let not_reading: Part = |mut talk| {
-        talk.greet(&[]);
+        talk.greet("LHLO", &[]);
         talk.envelope();
         thread::sleep(Duration::from_millis(2000));
     };
@@ -270,12 +199,12 @@ fn every_wait_has_an_end() {
 #[test]
 fn a_message_that_breaks_the_connection_does_not_keep_others_back() {
     let breaks: Part = |mut talk| {
-        talk.greet(&[]);
+        talk.greet("LHLO", &[]);
         talk.envelope();
         talk.message();
     };
     let takes: Part = |mut talk| {
-        talk.greet(&[]);
+        talk.greet("LHLO", &[]);
         talk.envelope();
         talk.message();
         talk.say(&["250 ok"]);
@@ -296,7 +225,7 @@ fn a_message_that_breaks_the_connection_does_not_keep_others_back() {
 fn a_server_that_has_read_enough_says_why() {
     let (place, playing) = play(&[
         |mut talk: Talk| {
-            talk.greet(&[]);
+            talk.greet("LHLO", &[]);
             talk.envelope();
             talk.hear_any();
             talk.say(&["552 too large"]);
@@ -305,7 +234,7 @@ fn a_server_that_has_read_enough_says_why() {
             thread::sleep(Duration::from_millis(300));
         },
         |mut talk: Talk| {
-            talk.greet(&[]);
+            talk.greet("LHLO", &[]);
             talk.envelope();
             talk.message();
             talk.say(&["250 ok"]);

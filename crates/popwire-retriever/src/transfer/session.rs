@@ -1,11 +1,17 @@
-//! A session with an LMTP server (RFC 2033): the greeting, then messages, one after another.
+//! A session with a server, by LMTP (RFC 2033) or SMTP (RFC 5321): the greeting, then messages, one after another. For one
+//! recipient, they differ in the greeting only.
 
 use std::io::{self, ErrorKind, Read as _};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use popwire::Secret;
+use popwire::proto::sasl::{self, ClientMechanism, Login, Plain, Start};
 use popwire::proto::stuff::Stuffer;
 
 use super::wire::{Reply, Wire};
+use super::{Place, Protocol, SmtpSecurity, Way};
 use crate::destination::Parcel;
 use crate::envelope::{Look, Mailbox};
 
@@ -34,6 +40,12 @@ const PIECE: usize = 64 * 1024;
 /// How much longer the reply to a message may take than others: the server stores it meanwhile.
 const STORING: u32 = 2;
 
+/// How long to wait for a connection at most.
+const CONNECTING: Duration = Duration::from_secs(30);
+
+/// A login takes two.
+const MOST_CHALLENGES: usize = 4;
+
 /// How long to look for a reply when the server takes no more of a message.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -52,6 +64,11 @@ struct Announced {
     pipelining: bool,
     eight_bit: bool,
     dsn: bool,
+    starttls: bool,
+    /// AUTH PLAIN.
+    plain: bool,
+    /// AUTH LOGIN.
+    login: bool,
     utf8: bool,
     /// `Some(0)` is no limit (RFC 1870 section 4).
     size: Option<u64>,
@@ -67,6 +84,13 @@ impl Announced {
                 b"PIPELINING" => announced.pipelining = true,
                 b"8BITMIME" => announced.eight_bit = true,
                 b"DSN" => announced.dsn = true,
+                b"STARTTLS" => announced.starttls = true,
+                b"AUTH" => {
+                    for mechanism in words {
+                        announced.plain |= mechanism.eq_ignore_ascii_case(b"PLAIN");
+                        announced.login |= mechanism.eq_ignore_ascii_case(b"LOGIN");
+                    }
+                }
                 b"SMTPUTF8" => announced.utf8 = true,
                 b"SIZE" => {
                     let limit =
@@ -81,17 +105,84 @@ impl Announced {
 }
 
 impl Session {
-    /// Waits for the greeting and says who we are.
-    pub(super) fn new(wire: Wire, patience: Duration) -> io::Result<Self> {
-        let mut session = Self { wire, patience, announced: Announced::default(), begun: false };
-        let expect = |reply: Reply| match reply.is_positive() {
-            true => Ok(reply),
-            false => Err(io::Error::other(format!("it said {reply}"))),
+    /// Connects, says who we are, and does what has to be done before the first message.
+    pub(super) fn new(way: &Way, patience: Duration) -> Result<Self, Failure> {
+        let connecting = patience.min(CONNECTING);
+        let wire = match &way.place {
+            Place::Unix(path) => Wire::unix(path, connecting)?,
+            Place::Tcp { host, port } => Wire::tcp(host, *port, connecting)?,
         };
-        expect(session.wire.reply(patience)?)?;
-        session.wire.write(format!("LHLO {}\r\n", own_name()).as_bytes(), patience)?;
-        session.announced = Announced::new(&expect(session.wire.reply(patience)?)?);
+        let mut session = Self { wire, patience, announced: Announced::default(), begun: false };
+        if way.security == SmtpSecurity::Tls {
+            session = session.with_tls(way)?;
+        }
+        session.wire.reply(patience).map_err(Failure::from).and_then(positive)?;
+        session.hello(way.protocol)?;
+        if way.security == SmtpSecurity::StartTls {
+            if !session.announced.starttls {
+                return Err(io::Error::other("it does not offer STARTTLS").into());
+            }
+            session.ask("STARTTLS\r\n")?;
+            session = session.with_tls(way)?;
+            session.hello(way.protocol)?;
+        }
+        if let Some((user, password)) = &way.login {
+            session.log_in(user, password)?;
+        }
         Ok(session)
+    }
+
+    fn with_tls(self, way: &Way) -> io::Result<Self> {
+        let host = match &way.place {
+            Place::Tcp { host, .. } => host.as_str(),
+            Place::Unix(_) => "localhost",
+        };
+        Ok(Self { wire: self.wire.with_tls(host, &way.roots)?, ..self })
+    }
+
+    fn hello(&mut self, protocol: Protocol) -> Result<(), Failure> {
+        let hello = match protocol {
+            Protocol::Lmtp => "LHLO",
+            Protocol::Smtp => "EHLO",
+        };
+        let reply = self.ask(&format!("{hello} {}\r\n", own_name()))?;
+        self.announced = Announced::new(&reply);
+        Ok(())
+    }
+
+    /// Says a line that the server has to agree to.
+    fn ask(&mut self, line: &str) -> Result<Reply, Failure> {
+        self.wire.write(line.as_bytes(), self.patience)?;
+        positive(self.wire.reply(self.patience)?)
+    }
+
+    /// RFC 4954. The connection is encrypted by now.
+    fn log_in(&mut self, user: &str, password: &Secret) -> Result<(), Failure> {
+        let unusable = |reason: sasl::Error| Failure::from(io::Error::new(ErrorKind::InvalidInput, reason));
+        let mut mechanism: Box<dyn ClientMechanism> = if self.announced.plain {
+            Box::new(Plain::new(user, password.clone()))
+        } else if self.announced.login {
+            Box::new(Login::new(user, password.clone()))
+        } else {
+            return Err(io::Error::other("it offers neither AUTH PLAIN nor AUTH LOGIN").into());
+        };
+        let mut line = format!("AUTH {}", mechanism.name());
+        if let Start::ClientFirst(first) = mechanism.start().map_err(unusable)? {
+            line.push(' ');
+            line.push_str(&BASE64.encode(first.expose()));
+        }
+        for _ in 0..MOST_CHALLENGES {
+            line.push_str("\r\n");
+            self.wire.write(line.as_bytes(), self.patience)?;
+            let reply = self.wire.reply(self.patience)?;
+            if reply.code != 334 {
+                return positive(reply).map(drop);
+            }
+            let challenge = BASE64.decode(reply.lines.first().map(Vec::as_slice).unwrap_or_default());
+            let response = mechanism.respond(&challenge.unwrap_or_default()).map_err(unusable)?;
+            line = BASE64.encode(response.expose());
+        }
+        Err(io::Error::new(ErrorKind::InvalidData, "its login has no end").into())
     }
 
     /// Hands over a message; what the server said to it.
@@ -217,6 +308,11 @@ impl Session {
     pub(super) fn quit(mut self) {
         let _ = self.wire.write(b"QUIT\r\n", self.patience.min(Duration::from_secs(1)));
     }
+}
+
+/// A reply that has to be positive for anything to go on.
+fn positive(reply: Reply) -> Result<Reply, Failure> {
+    if reply.is_positive() { Ok(reply) } else { Err(io::Error::other(format!("it said {reply}")).into()) }
 }
 
 /// What a reply means that is not the one hoped for.

@@ -12,6 +12,8 @@ use memchr::memchr;
 use popwire::Text;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
 
+use super::tls::{Roots, TlsSocket};
+
 /// A reply: a code, and text for people on one line or several (RFC 5321 section 4.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Reply {
@@ -91,10 +93,11 @@ impl Wire {
         Ok(Self::new(Box::new(UnixStream::from(socket))))
     }
 
-    /// Connects to `host:port`, to the first of its addresses that answers.
-    pub(super) fn tcp(place: &str, patience: Duration) -> io::Result<Self> {
+    /// Connects to the first of a host's addresses that answers.
+    pub(super) fn tcp(host: &str, port: u16, patience: Duration) -> io::Result<Self> {
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let mut failed = None;
-        for address in place.to_socket_addrs()? {
+        for address in (bare, port).to_socket_addrs()? {
             match TcpStream::connect_timeout(&address, patience) {
                 Ok(stream) => {
                     stream.set_nodelay(true)?;
@@ -104,6 +107,15 @@ impl Wire {
             }
         }
         Err(failed.unwrap_or_else(|| io::Error::new(ErrorKind::NotFound, "the host has no address")))
+    }
+
+    /// The same connection with TLS around it.
+    pub(super) fn with_tls(self, host: &str, roots: &Roots) -> io::Result<Self> {
+        // Whoever sits in between may have sent answers ahead, which must not be taken for the server's.
+        if !self.received.is_empty() {
+            return Err(io::Error::new(ErrorKind::InvalidData, "it spoke before TLS began"));
+        }
+        Ok(Self::new(Box::new(TlsSocket::new(self.socket, host, roots)?)))
     }
 
     fn new(socket: Box<dyn Socket>) -> Self {
@@ -121,7 +133,13 @@ impl Wire {
                 Err(reason) => keep_waiting(reason)?,
             }
         }
-        Ok(())
+        loop {
+            self.socket.limit_writes(left(deadline)?)?;
+            match self.socket.flush() {
+                Ok(()) => return Ok(()),
+                Err(reason) => keep_waiting(reason)?,
+            }
+        }
     }
 
     /// Reads a reply that has to be complete within this time.
