@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use popwire::{Mechanism, Method, Pipelining};
 use popwire_retriever::Mailbox;
 use popwire_retriever::maildir::Flush;
@@ -111,6 +111,7 @@ pub(crate) struct FetchArgs {
 
 /// Where mail goes.
 #[derive(Debug, Default, Args)]
+#[command(group(ArgGroup::new("server").args(["lmtp", "smtp"]).multiple(true)))]
 pub(crate) struct DestinationArgs {
     /// Deliver into this Maildir, which is created if it is missing
     ///
@@ -133,8 +134,15 @@ pub(crate) struct DestinationArgs {
     #[arg(long, value_name = "PLACE", help_heading = "Mail", requires = "recipient")]
     pub(crate) lmtp: Vec<String>,
 
-    /// Whom LMTP servers are to deliver to
-    #[arg(long, value_name = "ADDRESS", help_heading = "Mail", requires = "lmtp", value_parser = mailbox)]
+    /// Hand over to the mail server (SMTP) at this host, or host and port
+    ///
+    /// With TLS from the first octet, on port 465; to localhost without, on port 25. For STARTTLS and for a login there is
+    /// the configuration.
+    #[arg(long, value_name = "PLACE", help_heading = "Mail", requires = "recipient")]
+    pub(crate) smtp: Vec<String>,
+
+    /// Whom LMTP and SMTP servers are to deliver to
+    #[arg(long, value_name = "ADDRESS", help_heading = "Mail", requires = "server", value_parser = mailbox)]
     pub(crate) recipient: Option<Mailbox>,
 
     /// How mail gets onto the disk: `auto` flushes the file system once for many messages where that is sure and quicker;

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use serde::Deserialize;
 use crate::args::PipeliningArg;
 use crate::explain::Problem;
 
+mod deliver;
 mod resolve;
 mod trouble;
 mod values;
@@ -171,8 +173,13 @@ struct Deliver {
     mbox: Option<PathBuf>,
     pipe: Option<OneOrMany<String>>,
     lmtp: Option<String>,
+    smtp: Option<String>,
     recipient: Option<String>,
     sender: Option<String>,
+    tls: Option<Mode>,
+    ca: Option<PathBuf>,
+    user: Option<String>,
+    password: Option<Secret>,
     timeout: Option<Span>,
 }
 
@@ -268,6 +275,11 @@ impl Config {
         })
     }
 
+    /// The environment variables that hold passwords.
+    pub(crate) fn secret_variables(&self) -> impl Iterator<Item = OsString> {
+        self.accounts.values().flat_map(AccountTable::secret_variables)
+    }
+
     /// A mistake in an account, with the place of the key if it can be found.
     fn mistake(&self, account: &str, key: &str, what: &str) -> Problem {
         trouble::in_account(&self.path, &self.text, account, key, what)
@@ -293,6 +305,17 @@ pub(crate) fn path() -> Result<PathBuf, Problem> {
 }
 
 impl AccountTable {
+    fn secret_variables(&self) -> Vec<OsString> {
+        let delivering = self.deliver.iter().flat_map(OneOrMany::to_vec).map(|deliver| deliver.password);
+        let secrets = delivering.chain([self.password.clone()]).flatten();
+        secrets
+            .filter_map(|secret| match secret {
+                Secret::Env(variable) => Some(variable.into()),
+                _ => None,
+            })
+            .collect()
+    }
+
     /// With the defaults where nothing is said.
     fn or(self, defaults: &Self) -> Self {
         macro_rules! merge {

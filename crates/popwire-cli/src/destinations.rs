@@ -1,21 +1,22 @@
 //! Where mail goes, by the command line or the configuration.
 
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use popwire_retriever::maildir::{Maildir, MaildirDestination};
-use popwire_retriever::{Destination, LmtpDestination, Mailbox, MboxDestination, ProgramDestination, Sender};
+use popwire_retriever::{
+    Destination, LmtpDestination, Mailbox, MboxDestination, ProgramDestination, Sender, SmtpDestination,
+    SmtpSecurity,
+};
 
 use crate::args::{DestinationArgs, FlushArg};
 use crate::explain::{self, Problem};
+use crate::output::Output;
+use crate::password::Source;
 
 /// A destination as it was named.
-#[derive(Clone, Debug)]
-pub(crate) struct Spec {
-    pub(crate) place: Place,
-}
-
 #[derive(Clone, Debug)]
 pub(crate) enum Place {
     Maildir(PathBuf, FlushArg),
@@ -24,23 +25,58 @@ pub(crate) enum Place {
     Shell(OsString, Option<Duration>),
     /// A program and its arguments, and how long it may take.
     Program(Vec<OsString>, Option<Duration>),
-    Lmtp {
-        place: String,
-        recipient: Mailbox,
-        sender: Sender,
+    Lmtp(MailServer),
+    Smtp {
+        server: MailServer,
+        security: SmtpSecurity,
+        /// The certificates to trust, in place of the system's.
+        ca: Option<PathBuf>,
+        login: Option<(String, Source)>,
     },
+}
+
+/// A mail server, and what it is told.
+#[derive(Clone, Debug)]
+pub(crate) struct MailServer {
+    pub(crate) place: String,
+    pub(crate) recipient: Mailbox,
+    pub(crate) sender: Sender,
+    /// How long each answer may take.
+    pub(crate) patience: Option<Duration>,
+}
+
+impl MailServer {
+    fn new(place: &str, recipient: &Mailbox) -> Self {
+        let (place, recipient) = (place.to_owned(), recipient.clone());
+        Self { place, recipient, sender: Sender::default(), patience: None }
+    }
+
+    /// By SMTP, with the protection that goes without saying: TLS from the first octet, and none on this machine.
+    pub(crate) fn usual_security(&self) -> SmtpSecurity {
+        let place = self.place.as_str();
+        let is_port = |rest: &str| rest.is_empty() || rest.starts_with(':');
+        let is_here = ["localhost", "127.0.0.1", "[::1]"]
+            .iter()
+            .any(|host| place.strip_prefix(host).is_some_and(is_port));
+        if is_here || place == "::1" { SmtpSecurity::Plain } else { SmtpSecurity::Tls }
+    }
 }
 
 impl DestinationArgs {
     /// The destinations that the command line names.
-    pub(crate) fn specs(&self) -> Vec<Spec> {
+    pub(crate) fn places(&self) -> Vec<Place> {
         let maildirs = self.maildir.iter().map(|path| Place::Maildir(path.clone(), self.flush));
         let mboxes = self.mbox.iter().map(|path| Place::Mbox(path.clone()));
         let pipes = self.pipe.iter().map(|command| Place::Shell(command.clone(), None));
-        let lmtp = self.lmtp.iter().zip(self.recipient.iter().cycle()).map(|(place, recipient)| {
-            Place::Lmtp { place: place.clone(), recipient: recipient.clone(), sender: Sender::default() }
-        });
-        maildirs.chain(mboxes).chain(pipes).chain(lmtp).map(|place| Spec { place }).collect()
+        let mut places: Vec<Place> = maildirs.chain(mboxes).chain(pipes).collect();
+        if let Some(recipient) = &self.recipient {
+            places.extend(self.lmtp.iter().map(|place| Place::Lmtp(MailServer::new(place, recipient))));
+            places.extend(self.smtp.iter().map(|place| {
+                let server = MailServer::new(place, recipient);
+                Place::Smtp { security: server.usual_security(), server, ca: None, login: None }
+            }));
+        }
+        places
     }
 }
 
@@ -53,15 +89,15 @@ pub(crate) struct Destinations {
 
 impl Destinations {
     /// Opens them, and makes what is missing. Programs do not get the environment variables that hold `secrets`.
-    pub(crate) fn open(specs: &[Spec], secrets: &[OsString]) -> Result<Self, Problem> {
+    pub(crate) fn open(places: &[Place], secrets: &[OsString], output: &mut Output) -> Result<Self, Problem> {
         let mut destinations = Self::default();
-        for spec in specs {
-            destinations.open_one(&spec.place, secrets)?;
+        for place in places {
+            destinations.open_one(place, secrets, output)?;
         }
         Ok(destinations)
     }
 
-    fn open_one(&mut self, place: &Place, secrets: &[OsString]) -> Result<(), Problem> {
+    fn open_one(&mut self, place: &Place, secrets: &[OsString], output: &mut Output) -> Result<(), Problem> {
         match place {
             Place::Maildir(path, flush) => {
                 let maildir = Maildir::create(path).map_err(|error| explain::destination(&error))?;
@@ -84,9 +120,32 @@ impl Destinations {
                 let name = program.to_string_lossy().into_owned();
                 self.add_program(name, ProgramDestination::new(program, words), *limit, secrets);
             }
-            Place::Lmtp { place, recipient, sender } => {
-                let lmtp = LmtpDestination::new(place, recipient.clone()).sender(sender.clone());
+            Place::Lmtp(MailServer { place, recipient, sender, patience }) => {
+                let mut lmtp = LmtpDestination::new(place, recipient.clone()).sender(sender.clone());
+                if let Some(patience) = patience {
+                    lmtp = lmtp.patience(*patience);
+                }
                 self.add(format!("{recipient} by {place}"), lmtp);
+            }
+            Place::Smtp { server, security, ca, login } => {
+                let MailServer { place, recipient, sender, patience } = server;
+                let mut smtp =
+                    SmtpDestination::new(place, *security, recipient.clone()).sender(sender.clone());
+                if let Some(patience) = patience {
+                    smtp = smtp.patience(*patience);
+                }
+                if let Some(path) = ca {
+                    let certificates = fs::read(path).and_then(|pem| smtp.root_certificates(&pem));
+                    smtp = certificates.map_err(|error| {
+                        let what = format!("{}: {error}", path.display());
+                        Problem::configuration(what, "The file of `ca` has certificates in PEM.")
+                    })?;
+                }
+                if let Some((user, source)) = login {
+                    let password = source.password(&format!("{user} at {place}"), output)?;
+                    smtp = smtp.login(user, password);
+                }
+                self.add(format!("{recipient} by {place}"), smtp);
             }
         }
         Ok(())

@@ -6,6 +6,7 @@
 //! - [`awkward`]: the small committed messages of `testdata/messages`.
 //! - [`maildir`]: what lies in a Maildir, to compare with what was sent.
 //! - [`crash`]: a program killed at its n-th system call, and what the disk holds after a loss of power there.
+//! - [`smtpd`]: a mail server that takes SMTP, gone likewise.
 //! - [`rss`]: how much memory a process had at its peak.
 //! - [`process`]: a child that cannot outlive the test, and can be killed with no chance to tidy up.
 //!
@@ -22,6 +23,7 @@ pub mod maildir;
 mod places;
 pub mod process;
 pub mod rss;
+pub mod smtpd;
 
 pub use error::{Error, Result};
 pub use places::{testdata, tmp};

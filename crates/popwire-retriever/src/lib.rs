@@ -3,9 +3,10 @@
 //! # Scope
 //!
 //! A retrieval: what is new, in which order it is made safe here and deleted there, and the memory of it, the [`Ledger`].
-//! Destinations are a [Maildir](maildir), an [mbox](MboxDestination), a [program](ProgramDestination), an [LMTP server](LmtpDestination), and whatever implements [`Destination`]. Not in here: the protocol (the
-//! `popwire` crate), settings, passwords and output (the `popwire` program). The library prints nothing; an [`Observer`]
-//! hears what happens.
+//! Destinations are a [Maildir](maildir), an [mbox](MboxDestination), a [program](ProgramDestination), an [LMTP
+//! server](LmtpDestination), an [SMTP server](SmtpDestination), and whatever implements [`Destination`]. Not in here: the
+//! protocol (the `popwire` crate), settings, passwords and output (the `popwire` program). The library prints nothing; an
+//! [`Observer`] hears what happens.
 //!
 //! # The order
 //!

@@ -112,13 +112,12 @@ impl Job {
         name: &str,
         config: Option<&Config>,
         args: &FetchArgs,
-        output: &Output,
+        output: &mut Output,
     ) -> Result<Self, Problem> {
-        let secrets: Vec<OsString> = [Some(password::VARIABLE.into()), args.connect.password_env.clone()]
-            .into_iter()
-            .flatten()
-            .collect();
-        let named = args.to.specs();
+        let mut secrets: Vec<OsString> = vec![password::VARIABLE.into()];
+        secrets.extend(args.connect.password_env.clone());
+        secrets.extend(config.iter().flat_map(|config| config.secret_variables()));
+        let named = args.to.places();
         let said = match args.delete_after {
             Some(days) => Some(Keep::nothing().days(days)),
             None if args.delete => Some(Keep::nothing()),
@@ -130,12 +129,12 @@ impl Job {
                 let what = "it is not said where the mail goes";
                 return Err(Problem::usage(
                     what,
-                    "Name a Maildir: --maildir DIR. Others: --mbox, --pipe, --lmtp",
+                    "Name a Maildir: --maildir DIR. Others: --mbox, --pipe, --lmtp, --smtp",
                 ));
             }
             return Ok(Self {
                 account: Account::resolve(name, &args.connect, output)?,
-                destinations: Destinations::open(&named, &secrets)?,
+                destinations: Destinations::open(&named, &secrets, output)?,
                 keep: said.unwrap_or_default(),
                 rules: Vec::new(),
                 limit,
@@ -150,10 +149,10 @@ impl Job {
         let wishes = config.wishes(name)?;
         let account = Account::configured(config, name, &args.connect, output)?;
         // What is said on the command line goes before the configuration.
-        let specs = if named.is_empty() { &wishes.deliver } else { &named };
+        let places = if named.is_empty() { &wishes.deliver } else { &named };
         Ok(Self {
             account,
-            destinations: Destinations::open(specs, &secrets)?,
+            destinations: Destinations::open(places, &secrets, output)?,
             keep: said.unwrap_or(wishes.keep),
             rules: wishes.rules,
             limit: limit.or(wishes.limit),

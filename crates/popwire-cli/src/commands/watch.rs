@@ -211,13 +211,14 @@ impl Watched {
             let name = name.clone();
             move || {
                 // Its destinations are opened anew: one that is away may have come back.
-                let (exit, at_least) = match Job::new(&name, Some(&config), &FetchArgs::default(), &output) {
-                    Ok(job) => job.watched(stop).run(&ledger, &login, &FetchArgs::default(), output),
-                    Err(problem) => {
-                        output.error(&problem);
-                        (problem.exit, None)
-                    }
-                };
+                let (exit, at_least) =
+                    match Job::new(&name, Some(&config), &FetchArgs::default(), &mut output) {
+                        Ok(job) => job.watched(stop).run(&ledger, &login, &FetchArgs::default(), output),
+                        Err(problem) => {
+                            output.error(&problem);
+                            (problem.exit, None)
+                        }
+                    };
                 // Nobody listens any more if it is all over.
                 let _ = tell.send(Event::Fetched { name, exit, at_least });
             }

@@ -5,17 +5,18 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use popwire_retriever::{Keep as Keeping, Mailbox, Rule, Sender, Test, Then as Become};
+use popwire_retriever::{Keep as Keeping, Rule, Test, Then as Become};
 
-use super::{AccountTable, Config, Deliver, Keep, Mode, OneOrMany, Secret, Skip, Span, Then, Tls};
-use crate::args::{ConnectArgs, FlushArg};
-use crate::destinations::{Place, Spec};
+use super::{AccountTable, Config, Keep, Mode, OneOrMany, Secret, Skip, Span, Then, Tls};
+use crate::args::ConnectArgs;
+use crate::destinations::Place;
 use crate::explain::Problem;
+use crate::password::Source;
 
 /// What is fetched of an account, and where to.
 #[derive(Debug)]
 pub(crate) struct Wishes {
-    pub(crate) deliver: Vec<Spec>,
+    pub(crate) deliver: Vec<Place>,
     pub(crate) keep: Keeping,
     pub(crate) rules: Vec<Rule>,
     pub(crate) limit: Option<usize>,
@@ -65,25 +66,13 @@ impl Config {
                 .map_err(|_| mistake("auth", &format!("the mechanism {method} is not known")))?;
             connect.auth.push(method);
         }
-        match &table.password {
-            Some(Secret::Keyring(true)) => {
-                let name = quoted(name);
-                connect.password_command =
-                    Some(format!("secret-tool lookup service popwire account {name}").into());
+        if let Some(secret) = &table.password {
+            match source(secret, name).map_err(|what| mistake("password", what))? {
+                Source::Variable(variable) => connect.password_env = Some(variable),
+                Source::File(path) => connect.password_file = Some(path),
+                Source::Command(command) => connect.password_command = Some(command),
+                Source::Unsaid => {}
             }
-            Some(Secret::Command(command)) => connect.password_command = Some(line(command)),
-            Some(Secret::Env(variable)) => connect.password_env = Some(variable.into()),
-            Some(Secret::File(path)) => connect.password_file = Some(home(path)),
-            Some(Secret::Credential(credential)) => {
-                let folder = env::var_os("CREDENTIALS_DIRECTORY").ok_or_else(|| {
-                    mistake(
-                        "password",
-                        "systemd has handed over no credentials (CREDENTIALS_DIRECTORY is not set)",
-                    )
-                })?;
-                connect.password_file = Some(Path::new(&folder).join(credential));
-            }
-            Some(Secret::Keyring(false)) | None => {}
         }
         if let Some(token) = &table.token {
             connect.oauth_token_command = Some(line(&token.command));
@@ -102,8 +91,8 @@ impl Config {
         let table = self.account(name)?;
         let mistake = |key: &str, what: &str| self.mistake(name, key, what);
         let deliver = table.deliver.iter().flat_map(OneOrMany::to_vec);
-        let deliver: Vec<Spec> = deliver
-            .map(|deliver| spec(&deliver).map_err(|what| mistake("deliver", &what)))
+        let deliver: Vec<Place> = deliver
+            .map(|deliver| deliver.place(name).map_err(|what| mistake("deliver", &what)))
             .collect::<Result<_, _>>()?;
         if deliver.is_empty() {
             return Err(mistake(
@@ -179,32 +168,27 @@ fn rule(skip: &Skip) -> Result<Rule, &'static str> {
     Ok(Rule::new(test, then))
 }
 
-fn spec(deliver: &Deliver) -> Result<Spec, String> {
-    let mailbox = |address: &String| Mailbox::new(address.clone()).map_err(|error| error.to_string());
-    let limit = deliver.timeout.map(|span| span.0);
-    let place = match (&deliver.maildir, &deliver.mbox, &deliver.pipe, &deliver.lmtp) {
-        (Some(path), None, None, None) => Place::Maildir(home(path), FlushArg::default()),
-        (None, Some(path), None, None) => Place::Mbox(home(path)),
-        (None, None, Some(OneOrMany::One(command)), None) => Place::Shell(command.into(), limit),
-        (None, None, Some(OneOrMany::Many(words)), None) => {
-            Place::Program(words.iter().map(OsString::from).collect(), limit)
-        }
-        (None, None, None, Some(place)) => {
-            let recipient = deliver.recipient.as_ref().ok_or("lmtp wants a recipient")?;
-            let sender = match deliver.sender.as_deref() {
-                None => Sender::default(),
-                Some("" | "<>") => Sender::Nobody,
-                Some(sender) => Sender::Always(mailbox(&sender.to_owned())?),
-            };
-            Place::Lmtp { place: place.clone(), recipient: mailbox(recipient)?, sender }
-        }
-        _ => return Err("a destination has one of maildir, mbox, pipe, lmtp".to_owned()),
-    };
-    Ok(Spec { place })
-}
-
 fn seconds(span: Option<Span>) -> Option<u64> {
     span.map(|span| span.0.as_secs().max(1))
+}
+
+/// Where a password is; in the keyring under `name`.
+pub(super) fn source(secret: &Secret, name: &str) -> Result<Source, &'static str> {
+    Ok(match secret {
+        Secret::Keyring(true) => {
+            let name = quoted(name);
+            Source::Command(format!("secret-tool lookup service popwire account {name}").into())
+        }
+        Secret::Keyring(false) => Source::Unsaid,
+        Secret::Command(command) => Source::Command(line(command)),
+        Secret::Env(variable) => Source::Variable(variable.into()),
+        Secret::File(path) => Source::File(home(path)),
+        Secret::Credential(credential) => {
+            let folder = env::var_os("CREDENTIALS_DIRECTORY")
+                .ok_or("systemd has handed over no credentials (CREDENTIALS_DIRECTORY is not set)")?;
+            Source::File(Path::new(&folder).join(credential))
+        }
+    })
 }
 
 /// A list of words as a shell's line.
@@ -220,7 +204,7 @@ fn quoted(word: &str) -> String {
 }
 
 /// `~/` is the user's folder.
-fn home(path: &Path) -> PathBuf {
+pub(super) fn home(path: &Path) -> PathBuf {
     match (path.strip_prefix("~"), env::var_os("HOME")) {
         (Ok(rest), Some(home)) => Path::new(&home).join(rest),
         _ => path.to_owned(),

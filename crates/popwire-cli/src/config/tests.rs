@@ -1,4 +1,6 @@
 use super::*;
+use popwire_retriever::SmtpSecurity;
+
 use crate::destinations::Place;
 
 fn parse(text: &str) -> Result<Config, Problem> {
@@ -96,14 +98,39 @@ fn destinations_are_of_one_kind_each() {
         "[{ mbox = \"m\" }, { pipe = [\"a\", \"b\"], timeout = \"5s\" }, { lmtp = \"/run/x\", recipient = \"a@b\" }]",
     );
     let places = places.unwrap().deliver;
-    assert!(matches!(&places[0].place, Place::Mbox(path) if path == Path::new("m")));
-    assert!(matches!(&places[1].place, Place::Program(words, Some(_)) if words.len() == 2));
-    assert!(matches!(&places[2].place, Place::Lmtp { .. }));
+    assert!(matches!(&places[0], Place::Mbox(path) if path == Path::new("m")));
+    assert!(matches!(&places[1], Place::Program(words, Some(_)) if words.len() == 2));
+    assert!(matches!(&places[2], Place::Lmtp(server) if server.recipient.as_str() == "a@b"));
+    let smtp = |line: &str| match wishes(line).unwrap().deliver.remove(0) {
+        Place::Smtp { security, ca, login, .. } => (security, ca.is_some(), login.map(|(user, _)| user)),
+        other => panic!("{other:?}"),
+    };
+    for here in ["localhost", "localhost:2525", "127.0.0.1", "::1", "[::1]:25"] {
+        let line = format!("{{ smtp = \"{here}\", recipient = \"a@b\" }}");
+        assert_eq!(smtp(&line), (SmtpSecurity::Plain, false, None), "{here}");
+    }
+    for there in ["localhost.evil", "127.0.0.10", "mail.example.org:25"] {
+        let line = format!("{{ smtp = \"{there}\", recipient = \"a@b\" }}");
+        assert_eq!(smtp(&line), (SmtpSecurity::Tls, false, None), "{there}");
+    }
+    let line = "{ smtp = \"h\", recipient = \"a\", tls = \"starttls\", ca = \"f\", user = \"u\", password = { env = \"P\" } }";
+    assert_eq!(smtp(line), (SmtpSecurity::StartTls, true, Some("u".to_owned())));
+    assert_eq!(
+        parse(&ISP.replace("{ maildir = \"M\" }", line)).unwrap().secret_variables().next().unwrap(),
+        "P"
+    );
     for wrong in [
         "{}",
         "{ maildir = \"a\", mbox = \"b\" }",
         "{ lmtp = \"h\" }",
         "{ lmtp = \"h\", recipient = \"a b\" }",
+        "{ lmtp = \"h\", recipient = \"a\", tls = \"implicit\" }",
+        "{ maildir = \"h\", recipient = \"a\" }",
+        "{ pipe = [] }",
+        "{ smtp = \"h\" }",
+        "{ smtp = \"h\", recipient = \"a\", user = \"u\" }",
+        "{ smtp = \"localhost\", recipient = \"a\", user = \"u\", password = { env = \"P\" } }",
+        "{ smtp = \"h\", recipient = \"a\", tls = \"none-insecure\", ca = \"f\" }",
         "[]",
     ] {
         let problem = wishes(wrong).unwrap_err();

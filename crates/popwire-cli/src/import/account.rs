@@ -193,9 +193,12 @@ pub(crate) enum Deliver {
         to: String,
         recipient: String,
     },
+    /// `host:port`, without TLS.
     Smtp {
         to: String,
         recipient: String,
+        /// Whether it is another machine.
+        remote: bool,
     },
 }
 
@@ -255,11 +258,8 @@ impl ImportedAccount {
         if self.keep != Keep::default() {
             put("keep", self.keep.to_toml());
         }
-        // What cannot be done yet would make the whole configuration unreadable.
-        let (later, deliver): (Vec<&Deliver>, Vec<&Deliver>) =
-            self.deliver.iter().partition(|deliver| matches!(deliver, Deliver::Smtp { .. }));
-        if !deliver.is_empty() {
-            put("deliver", deliver.iter().map(|deliver| deliver.to_toml()).collect::<Vec<_>>().into());
+        if !self.deliver.is_empty() {
+            put("deliver", self.deliver.iter().map(Deliver::to_toml).collect::<Vec<_>>().into());
         }
         if !self.skip.is_empty() {
             put("skip", self.skip.iter().map(|skip| skip.to_toml()).collect::<Vec<_>>().into());
@@ -288,11 +288,8 @@ impl ImportedAccount {
         if self.secret == Secret::Unknown {
             lines.push("# password = { keyring = true }".to_owned());
         }
-        let later: Vec<Value> = later.iter().map(|smtp| smtp.to_toml()).collect();
-        if deliver.is_empty() && later.is_empty() {
+        if self.deliver.is_empty() {
             lines.push("# deliver = [{ maildir = \"~/Mail\" }]".to_owned());
-        } else if deliver.is_empty() {
-            lines.push(format!("# deliver = {} # SMTP is no destination yet", Value::from(later)));
         }
         lines.iter().map(|line| format!("{line}\n")).collect()
     }
@@ -354,8 +351,10 @@ impl Deliver {
             Self::Lmtp { to, recipient } => {
                 inline([("lmtp", to.clone().into()), ("recipient", recipient.clone().into())])
             }
-            Self::Smtp { to, recipient } => {
-                inline([("smtp", to.clone().into()), ("recipient", recipient.clone().into())])
+            Self::Smtp { to, recipient, remote } => {
+                let place = [("smtp", to.clone().into()), ("recipient", recipient.clone().into())];
+                let tls = remote.then(|| ("tls", Security::None.name().into()));
+                table(place.into_iter().chain(tls))
             }
         }
     }
@@ -369,6 +368,10 @@ impl Skip {
 }
 
 fn inline<const N: usize>(pairs: [(&str, Value); N]) -> Value {
+    table(pairs)
+}
+
+fn table<'a>(pairs: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
     pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect::<toml::Table>().into()
 }
 

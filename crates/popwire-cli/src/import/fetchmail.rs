@@ -311,7 +311,12 @@ impl Reader<'_> {
             }
             (false, port) => {
                 let (host, port) = port.unwrap_or((to, "25"));
-                Deliver::Smtp { to: format!("{host}:{port}"), recipient }
+                let remote = !["localhost", "127.0.0.1", "::1"].contains(&host);
+                if remote {
+                    warn(format!("mail goes to {host} without TLS, as by fetchmail: look at `deliver`"));
+                }
+                let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+                Deliver::Smtp { to: format!("{host}:{port}"), recipient, remote }
             }
         });
     }

@@ -9,6 +9,7 @@
 )]
 
 mod accounts;
+mod delivering;
 mod demo;
 mod durable;
 mod fetch;

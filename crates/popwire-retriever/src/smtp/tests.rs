@@ -1,9 +1,9 @@
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpStream;
-use std::process::{Command, Stdio};
 use std::sync::{Arc, LazyLock};
-use std::{fs, thread};
+use std::thread;
 
+use popwire_interop::smtpd::Smtpd;
 use rcgen::{CertifiedKey, KeyPair};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -217,35 +217,10 @@ fn a_server_that_is_silent_within_tls_is_not_waited_for() {
     }
 }
 
-/// A server in Python's library: it writes each message into a file, and refuses one sender.
-const PYTHON: &str = "\
-import asyncore, smtpd, sys
-class Server(smtpd.SMTPServer):
-    stored = 0
-    def process_message(self, peer, mailfrom, rcpttos, data, **options):
-        if mailfrom == 'eve@x':
-            return '550 not from her'
-        with open(f'{sys.argv[1]}/{self.stored}', 'wb') as file:
-            file.write(f'{mailfrom} {rcpttos}\\n'.encode() + data)
-        self.stored += 1
-server = Server(('127.0.0.1', 0), None, data_size_limit=10000000)
-print(server.socket.getsockname()[1], flush=True)
-asyncore.loop()";
-
 #[test]
 fn pythons_server_gets_what_was_received() {
-    let home = tempfile::tempdir().unwrap();
-    let mut python = Command::new("python3")
-        .args(["-W", "ignore", "-c", PYTHON])
-        .arg(home.path())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut port = String::new();
-    BufReader::new(python.stdout.take().unwrap()).read_line(&mut port).unwrap();
-    assert!(!port.is_empty(), "Python 3.11 is needed: a later one has no smtpd");
-    let place = format!("127.0.0.1:{}", port.trim());
-    let mut destination = destination(&place, SmtpSecurity::Plain);
+    let smtpd = Smtpd::start().unwrap();
+    let mut destination = destination(&format!("127.0.0.1:{}", smtpd.port), SmtpSecurity::Plain);
     destination.check().unwrap();
     let large = b"..\r\n.x\r\n.\r\n\r\n".repeat(100_000);
     let mails = [
@@ -255,17 +230,15 @@ fn pythons_server_gets_what_was_received() {
     ];
     let parcels = mails.map(|mail| parcel("1", mail));
     let results = deliver(&mut destination, &parcels.iter().collect::<Vec<_>>());
-    python.kill().unwrap();
-    python.wait().unwrap();
     assert!(
         matches!(&results[1], Err(DeliveryError::Refused { permanent: true, said, .. }) if said == "550 not from her")
     );
-    for (stored, mail, sender) in [(0, 0, "carol@x"), (1, 2, "<>")] {
+    let stored = smtpd.stored().unwrap();
+    assert_eq!(stored.len(), 2);
+    for (octets, mail, sender) in [(&stored[0], 0, "carol@x"), (&stored[1], 2, "<>")] {
         assert!(results[mail].is_ok(), "{:?}", results[mail]);
-        let octets = fs::read(home.path().join(stored.to_string())).unwrap();
-        // It has LF for line ends, and none for the last.
         let text: Vec<u8> = mails[mail].iter().copied().filter(|octet| *octet != b'\r').collect();
         let text = text.strip_suffix(b"\n").unwrap();
-        assert!(octets == [format!("{sender} ['bob']\n").as_bytes(), text].concat());
+        assert!(*octets == [format!("{sender} ['bob']\n").as_bytes(), text].concat());
     }
 }
