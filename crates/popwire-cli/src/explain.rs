@@ -5,13 +5,15 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use popwire::Error;
 use popwire::proto::sasl::Error as Sasl;
 use popwire::proto::{ArgumentError, Error as Proto};
-use popwire::{Error, TlsProblem};
 use popwire_retriever::{Cause, Deletion, DeliveryError, LedgerError, Stopped, Summary};
 
 use crate::providers;
 use crate::text;
+
+mod tls;
 
 /// The exit codes: those of sysexits.h.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -254,11 +256,9 @@ pub(crate) fn destination(error: &DeliveryError) -> Problem {
 fn explain(error: &Error, host: &str, stage: Stage, safe: &str) -> Problem {
     let problem = |exit, what: String, next: &str| Problem::new(exit, what, format!("{safe} {next}"));
     let said = format!("{host}: {error}");
-    if let Some(tls) = error.tls_problem() {
-        // Where the words of the TLS library add nothing but their names for it, they are left out.
-        let known = matches!(tls, TlsProblem::UnknownIssuer | TlsProblem::WrongKey | TlsProblem::NotTls);
-        let what = if known { format!("{host}: {tls}") } else { said };
-        return problem(Exit::Unavailable, what, tls_advice(tls));
+    if let Some(trouble) = error.tls_problem() {
+        let (what, next) = tls::told(error, trouble, host);
+        return problem(Exit::Unavailable, what, &next);
     }
     if error.is_server_untrusted() {
         return problem(
@@ -423,36 +423,6 @@ fn explain(error: &Error, host: &str, stage: Stage, safe: &str) -> Problem {
             said,
             "The server does not keep to the protocol. With -vv you see the whole conversation.",
         ),
-    }
-}
-
-fn tls_advice(problem: TlsProblem) -> &'static str {
-    match problem {
-        TlsProblem::WrongName => {
-            "Is the host the one that your provider names? If you know that this server is the right one, trust its key: \
-             --pin sha256//..."
-        }
-        TlsProblem::UnknownIssuer => {
-            "If the server has a certificate authority of its own, name it: --ca FILE. To trust this server's key alone: \
-             --pin sha256//..."
-        }
-        TlsProblem::Expired => {
-            "The server's operator has to renew it; but check the clock of this machine first. To trust the server's key \
-             whatever the date: --pin sha256//..."
-        }
-        TlsProblem::NotYetValid => "Set the clock right, then try again.",
-        TlsProblem::Revoked => "Do not go on; ask the server's operator.",
-        TlsProblem::WrongKey => {
-            "Either the server has a new key, or somebody stands in between. Ask its operator before you change the pin."
-        }
-        TlsProblem::NotTls => "The usual port for pops:// is 995, for pop:// it is 110.",
-        TlsProblem::StlsRefused => {
-            "Try pops://, which is TLS from the start. Only where nobody can listen: --insecure-plaintext."
-        }
-        TlsProblem::HandshakeRefused => {
-            "The server may know no TLS as new as 1.2, or want a client certificate: --client-cert FILE --client-key FILE."
-        }
-        _ => "Check the host and the port; if they are right, ask the server's operator.",
     }
 }
 

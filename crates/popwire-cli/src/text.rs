@@ -1,8 +1,10 @@
 //! Text that came from outside, and numbers, made fit to print.
 
 use std::fmt::Write as _;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use popwire::Text;
 use unicode_width::UnicodeWidthChar as _;
 
@@ -96,6 +98,39 @@ pub(crate) fn duration(time: Duration) -> String {
     }
 }
 
+/// A day for people, `2027-01-03`; in UTC.
+pub(crate) fn day(time: SystemTime) -> String {
+    let zoned = Timestamp::try_from(time).map(|time| time.to_zoned(TimeZone::UTC));
+    zoned.map(|time| time.strftime("%Y-%m-%d").to_string()).unwrap_or_default()
+}
+
+/// Whom a distinguished name (RFC 4514) names, for people: `CN=R11,O=Let's Encrypt,C=US` is Let's Encrypt R11.
+pub(crate) fn person(name: &str) -> String {
+    let mut parts = vec![String::new()];
+    let mut escaped = false;
+    for c in name.chars() {
+        match (c, parts.last_mut()) {
+            (',' | '+', _) if !escaped => parts.push(String::new()),
+            ('\\', _) if !escaped => {
+                escaped = true;
+                continue;
+            }
+            (c, Some(part)) => part.push(c),
+            _ => {}
+        }
+        escaped = false;
+    }
+    let of =
+        |kind: &str| parts.iter().find_map(|part| part.strip_prefix(kind)).filter(|value| !value.is_empty());
+    match (of("O="), of("CN=")) {
+        (Some(organization), Some(common)) if !common.starts_with(organization) => {
+            format!("{organization} {common}")
+        }
+        (_, Some(one)) | (Some(one), None) => one.to_owned(),
+        (None, None) => name.to_owned(),
+    }
+}
+
 /// JSON in which the characters that could run a terminal stand as `\u` escapes; `serde_json` escapes only some.
 pub(crate) fn json_for_terminals(json: &str) -> String {
     let mut safe = String::with_capacity(json.len());
@@ -135,6 +170,22 @@ mod tests {
     fn advice_is_broken_at_blanks() {
         assert_eq!(wrap("a bb cccccccc d", 7, "  "), "  a bb\n  cccccccc\n  d");
         assert_eq!(wrap("", 7, "  "), "  ");
+    }
+
+    #[test]
+    fn distinguished_names_are_shortened_to_what_says_who() {
+        for (name, who) in [
+            ("CN=R11,O=Let's Encrypt,C=US", "Let's Encrypt R11"),
+            ("CN=GeoTrust TLS CA,OU=www.digicert.com,O=DigiCert Inc,C=US", "DigiCert Inc GeoTrust TLS CA"),
+            ("CN=DigiCert Inc R3,O=DigiCert Inc", "DigiCert Inc R3"),
+            (r"O=Amazon\, Inc.,C=US", "Amazon, Inc."),
+            ("CN=localhost", "localhost"),
+            ("C=US", "C=US"),
+            ("", ""),
+        ] {
+            assert_eq!(person(name), who);
+        }
+        assert_eq!(day(SystemTime::UNIX_EPOCH), "1970-01-01");
     }
 
     #[test]

@@ -251,5 +251,9 @@ impl Conversation for StartTls {
 
 fn stls_refused(verb: Verb, reply: Reply) -> Error {
     let refused = Error::refused(verb, reply);
-    Error::new(Kind::Tls { problem: TlsProblem::StlsRefused, source: Some(Box::new(refused)) })
+    Error::new(Kind::Tls {
+        problem: TlsProblem::StlsRefused,
+        source: Some(Box::new(refused)),
+        certificate: None,
+    })
 }

@@ -7,6 +7,7 @@ use popwire_proto as proto;
 use proto::sasl;
 use proto::{IrregularEnd, OutOfOrder, Reply, ResponseCode, Verb};
 
+use crate::certificate::Certificate;
 use crate::login::{Attempt, Method, Resume};
 use crate::timeouts::Wait;
 
@@ -52,6 +53,8 @@ pub(crate) enum Kind {
     Tls {
         problem: TlsProblem,
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
+        /// What was refused.
+        certificate: Option<Certificate>,
     },
     Policy(Policy),
     IrregularEnd(IrregularEnd),
@@ -238,6 +241,25 @@ impl Error {
             Kind::Tls { problem, .. } => Some(*problem),
             _ => None,
         }
+    }
+
+    /// The server's certificate, where it was refused ([`tls_problem`](Self::tls_problem) tells why) and can be read. It is
+    /// what whoever answered has sent: it says whom to ask, and not whom to trust.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&Certificate> {
+        match self.kind() {
+            Kind::Tls { certificate, .. } => certificate.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// With the certificate that was refused.
+    #[cfg(feature = "_tls")]
+    pub(crate) fn refusing(mut self, refused: Option<Certificate>) -> Self {
+        if let Kind::Tls { certificate, .. } = &mut *self.0 {
+            *certificate = refused;
+        }
+        self
     }
 
     /// A deadline passed.
@@ -465,7 +487,7 @@ impl fmt::Display for Error {
             Kind::Io { doing, source } => write!(f, "{doing}: {source}"),
             Kind::Writer(source) => write!(f, "the message could not be written: {source}"),
             Kind::Timeout(wait) => wait.fmt(f),
-            Kind::Tls { problem, source } => {
+            Kind::Tls { problem, source, .. } => {
                 problem.fmt(f)?;
                 match source {
                     Some(source) => write!(f, " ({source})"),

@@ -41,6 +41,7 @@
 mod binding;
 #[cfg(feature = "blocking")]
 pub mod blocking;
+mod certificate;
 mod collect;
 mod commands;
 mod connector;
@@ -59,6 +60,7 @@ pub mod tokio;
 mod trace;
 mod url;
 
+pub use certificate::Certificate;
 pub use connector::{Connector, Security};
 pub use error::{Error, Result, TlsProblem};
 pub use farewell::Farewell;

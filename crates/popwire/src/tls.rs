@@ -153,10 +153,12 @@ pub(crate) use imp::problem;
 #[cfg(not(feature = "_tls"))]
 pub(crate) use imp::without_tls;
 #[cfg(feature = "_tls")]
-pub(crate) use imp::{client_config, established, server_name};
+pub(crate) use imp::{client_config, established, handshake_problem, server_name};
 
 #[cfg(all(feature = "_tls", any(feature = "blocking", feature = "tokio")))]
 pub(crate) mod session;
+#[cfg(feature = "_tls")]
+mod verify;
 
 #[cfg(not(feature = "_tls"))]
 mod imp {
@@ -187,60 +189,24 @@ mod imp {
 
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
-    use rustls::client::WebPkiServerVerifier;
-    use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-    use rustls::crypto::{
-        CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
-    };
+    use rustls::crypto::CryptoProvider;
     use rustls::pki_types::pem::PemObject as _;
-    use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-    use rustls::server::ParsedCertificate;
-    use rustls::{
-        AlertDescription, CertificateError, ClientConfig, ClientConnection, CommonState,
-        DigitallySignedStruct, RootCertStore, SignatureScheme,
-    };
-    use sha2::{Digest, Sha256};
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+    use rustls::{AlertDescription, CertificateError, ClientConfig, ClientConnection, CommonState};
 
+    use super::verify::{self, Refused};
     use super::{Error, Established, Result, Tls, TlsInfo, Trust};
     use crate::binding::channel_binding;
     use crate::error::{Kind, TlsProblem};
 
-    /// The configuration for rustls, built afresh: it is cheap beside a handshake, and the roots may have changed.
-    pub(crate) fn client_config(tls: &Tls) -> Result<Arc<ClientConfig>> {
+    /// The configuration for rustls, built afresh: it is cheap beside a handshake, and the roots may have changed. And the
+    /// place where a certificate is found that the handshake has refused.
+    pub(crate) fn client_config(tls: &Tls) -> Result<(Arc<ClientConfig>, Refused)> {
         let provider = Arc::new(provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|e| Error::configuration(format!("TLS cannot be set up: {e}")))?;
-        let verifier: Arc<dyn ServerCertVerifier> = match &tls.trust {
-            Trust::System => {
-                let mut roots = RootCertStore::empty();
-                let system = rustls_native_certs::load_native_certs();
-                let (added, _) = roots.add_parsable_certificates(system.certs);
-                if added == 0 {
-                    let why = system.errors.first().map(|e| format!(": {e}")).unwrap_or_default();
-                    return Err(Error::configuration(format!(
-                        "this system has no root certificates{why}; install ca-certificates or name a CA"
-                    )));
-                }
-                by_roots(roots, &provider)?
-            }
-            Trust::Roots(pem) => {
-                let mut roots = RootCertStore::empty();
-                for certificate in certificates(pem)? {
-                    roots
-                        .add(certificate)
-                        .map_err(|e| Error::configuration(format!("the CA cannot be used: {e}")))?;
-                }
-                by_roots(roots, &provider)?
-            }
-            Trust::Keys(keys) => Arc::new(ByKey {
-                keys: Some(keys.clone()),
-                algorithms: provider.signature_verification_algorithms,
-            }),
-            Trust::Anybody => {
-                Arc::new(ByKey { keys: None, algorithms: provider.signature_verification_algorithms })
-            }
-        };
+        let (verifier, refused) = verify::verifier(&tls.trust, &provider)?;
         let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
         let config = match &tls.client {
             None => builder.with_no_client_auth(),
@@ -252,7 +218,7 @@ mod imp {
                 })?
             }
         };
-        Ok(Arc::new(config))
+        Ok((Arc::new(config), refused))
     }
 
     pub(crate) fn server_name(tls: &Tls, host: &str) -> Result<ServerName<'static>> {
@@ -282,6 +248,11 @@ mod imp {
         }
     }
 
+    /// The error for a handshake that failed.
+    pub(crate) fn handshake_problem(error: io::Error, refused: &Refused) -> Error {
+        problem("the TLS handshake", error).refusing(refused.certificate())
+    }
+
     /// The error for a handshake or a record that failed.
     pub(crate) fn problem(doing: &'static str, error: io::Error) -> Error {
         let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
@@ -308,7 +279,7 @@ mod imp {
             }
             _ => TlsProblem::Other,
         };
-        Error::new(Kind::Tls { problem, source: Some(Box::new(tls.clone())) })
+        Error::new(Kind::Tls { problem, source: Some(Box::new(tls.clone())), certificate: None })
     }
 
     pub(super) fn check_certificates(pem: &[u8]) -> Result<()> {
@@ -325,7 +296,7 @@ mod imp {
             })
     }
 
-    fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
+    pub(super) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
         let list: Vec<_> = CertificateDer::pem_slice_iter(pem)
             .collect::<Result<_, _>>()
             .map_err(|e| Error::configuration(format!("the certificate file cannot be read: {e:?}")))?;
@@ -344,63 +315,6 @@ mod imp {
         #[cfg(not(feature = "aws-lc-rs"))]
         {
             rustls::crypto::ring::default_provider()
-        }
-    }
-
-    fn by_roots(roots: RootCertStore, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>> {
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
-            .build()
-            .map_err(|e| Error::configuration(format!("the root certificates cannot be used: {e}")))?;
-        Ok(verifier)
-    }
-
-    /// Knows the server by its key, or, with no keys at all, takes whoever comes. That the server has the key of its
-    /// certificate is verified in both cases, by rustls.
-    #[derive(Debug)]
-    struct ByKey {
-        keys: Option<Vec<[u8; 32]>>,
-        algorithms: WebPkiSupportedAlgorithms,
-    }
-
-    impl ServerCertVerifier for ByKey {
-        fn verify_server_cert(
-            &self,
-            end_entity: &CertificateDer<'_>,
-            _: &[CertificateDer<'_>],
-            _: &ServerName<'_>,
-            _: &[u8],
-            _: UnixTime,
-        ) -> Result<ServerCertVerified, rustls::Error> {
-            if let Some(keys) = &self.keys {
-                let certificate = ParsedCertificate::try_from(end_entity)?;
-                let digest: [u8; 32] = Sha256::digest(certificate.subject_public_key_info()).into();
-                if !keys.contains(&digest) {
-                    return Err(CertificateError::ApplicationVerificationFailure.into());
-                }
-            }
-            Ok(ServerCertVerified::assertion())
-        }
-
-        fn verify_tls12_signature(
-            &self,
-            message: &[u8],
-            certificate: &CertificateDer<'_>,
-            signed: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, rustls::Error> {
-            verify_tls12_signature(message, certificate, signed, &self.algorithms)
-        }
-
-        fn verify_tls13_signature(
-            &self,
-            message: &[u8],
-            certificate: &CertificateDer<'_>,
-            signed: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, rustls::Error> {
-            verify_tls13_signature(message, certificate, signed, &self.algorithms)
-        }
-
-        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-            self.algorithms.supported_schemes()
         }
     }
 }

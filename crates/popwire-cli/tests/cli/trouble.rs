@@ -51,12 +51,18 @@ fn what_a_server_says_at_the_login() {
 fn certificates_that_are_not_to_be_trusted() {
     for (certificate, words, advice) in [
         (Certificate::UnknownCa, "issued by nobody that is trusted here", "--ca FILE"),
-        (Certificate::WrongName, "for another name", "elsewhere.example"),
-        (Certificate::Expired, "has expired", "clock"),
+        (Certificate::WrongName, "is for elsewhere.example, issued by ", "elsewhere.example would be taken"),
+        (Certificate::Expired, "has expired on 2", "clock"),
     ] {
         let world = world_with(|server| server.certificate(certificate));
-        world.fetch("").failed(69, &[words, "Password not sent.", advice, "--pin"]);
-        let sent = world.server.last_session().unwrap().client_octets();
+        let run = world.fetch("");
+        run.failed(69, &[words, "Password not sent.", advice]);
+        // The pin that it shows is the right one.
+        let err = run.err.replace('\n', " ");
+        let pin = err.split_once("--pin ").unwrap().1.trim();
+        let url = world.url();
+        world.run(&format!("fetch {url} --pin {pin} --maildir Pinned")).good();
+        let sent = world.server.sessions().remove(0).client_octets();
         assert!(sent.is_empty(), "{}", String::from_utf8_lossy(&sent));
     }
     // The roots of the system do not know the server's CA either.

@@ -207,7 +207,7 @@ impl Stream {
     /// The TLS handshake, over what was a plain connection.
     pub(super) fn handshake(&mut self, connector: &Connector) -> Result<Established> {
         use crate::tls;
-        let config = tls::client_config(&connector.tls)?;
+        let (config, refused) = tls::client_config(&connector.tls)?;
         let name = tls::server_name(&connector.tls, &connector.host)?;
         let session = Session::new(config, name).map_err(|e| tls::problem("starting TLS", e))?;
         let Link::Plain(transport) = std::mem::replace(&mut self.link, Link::Gone) else {
@@ -221,7 +221,7 @@ impl Stream {
                 return Err(if is_timeout(&e) {
                     Error::timeout(Wait::Tls)
                 } else {
-                    tls::problem("the TLS handshake", e)
+                    tls::handshake_problem(e, &refused)
                 });
             }
         }

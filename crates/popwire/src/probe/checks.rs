@@ -6,9 +6,10 @@ use popwire_proto::Reply;
 
 use super::evidence::{Answer, Event, Seen};
 use super::report::{CapabilityStages, Check, Finding, Outcome, Report, Subject};
+use super::rules;
 use super::rules::sizes::Verdict;
 use super::steps::Item;
-use super::{Certificate, rules};
+use crate::Certificate;
 use crate::Security;
 
 impl Report {

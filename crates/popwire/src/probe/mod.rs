@@ -29,7 +29,6 @@
 //! The examination has no socket and does not wait; it says what to do next and keeps what was heard. Each rule is one
 //! function over all that was heard.
 
-mod certificate;
 mod checks;
 mod evidence;
 mod examination;
@@ -38,7 +37,6 @@ mod report;
 mod rules;
 mod steps;
 
-pub use certificate::Certificate;
 pub(crate) use evidence::{Answer, Sample};
 pub(crate) use examination::Examination;
 pub use options::ProbeOptions;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use popwire_proto::Reply;
 use popwire_proto::listing::Capabilities;
 
-use super::Certificate;
+use crate::Certificate;
 use crate::{Error, Method, Security, TlsInfo};
 
 /// What a probe saw.

@@ -101,7 +101,7 @@ impl Stream {
     #[cfg(feature = "_tls")]
     pub(super) async fn handshake(&mut self, connector: &Connector, until: Instant) -> Result<Established> {
         use crate::tls;
-        let config = tls::client_config(&connector.tls)?;
+        let (config, refused) = tls::client_config(&connector.tls)?;
         let name = tls::server_name(&connector.tls, &connector.host)?;
         let session = Session::new(config, name).map_err(|e| tls::problem("starting TLS", e))?;
         let Self::Plain(transport) = std::mem::replace(self, Self::Gone) else {
@@ -111,7 +111,7 @@ impl Stream {
         timeout_at(until, poll_fn(|cx| tls.poll_handshake(cx)))
             .await
             .map_err(|_| Error::timeout(Wait::Tls))?
-            .map_err(|e| tls::problem("the TLS handshake", e))?;
+            .map_err(|e| tls::handshake_problem(e, &refused))?;
         let established = tls::established(&connector.tls, tls.session.connection());
         *self = Self::Tls(tls);
         Ok(established)

@@ -22,6 +22,8 @@ helper! {
             let error = go!(Client::connect(&connector)).unwrap_err();
             assert_eq!(error.tls_problem(), Some(problem), "{error:?}");
             assert!(error.is_tls() && !error.is_retryable() && !error.is_authentication());
+            let shown = error.certificate().unwrap();
+            assert_eq!(shown.key, format!("sha256//{}", pin_by_openssl(server.certificate_der())));
             let session = ended(server);
             assert!(session.client_lines().iter().all(|line| line == "CAPA" || line == "STLS"), "{session}");
         }

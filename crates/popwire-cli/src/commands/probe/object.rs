@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use popwire::Capabilities;
-use popwire::probe::{Certificate, Outcome, Report};
+use popwire::Certificate;
+use popwire::probe::{Outcome, Report};
 use serde::Serialize;
 
 use crate::settings::Account;
@@ -47,6 +48,7 @@ struct CertificateObject {
     not_before: Option<String>,
     not_after: Option<String>,
     days_left: i64,
+    key: String,
 }
 
 #[derive(Serialize)]
@@ -116,6 +118,7 @@ fn certificate(certificate: &Certificate) -> CertificateObject {
         not_before: date(certificate.not_before),
         not_after: date(certificate.not_after),
         days_left: certificate.days_left(std::time::SystemTime::now()),
+        key: certificate.key.clone(),
     }
 }
 

@@ -4,10 +4,9 @@ use std::io;
 use std::time::{Duration, SystemTime};
 
 use anstyle::{AnsiColor, Style};
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
+use popwire::Certificate;
 use popwire::Security;
-use popwire::probe::{Certificate, Check, Finding, Outcome, Report};
+use popwire::probe::{Check, Finding, Outcome, Report};
 
 use super::object::{lines, mechanisms};
 use crate::output::Output;
@@ -96,15 +95,14 @@ impl<'a> Screen<'a> {
         }
         self.row("for", &if names.is_empty() { "no host".to_owned() } else { names.join(", ") });
         self.row("issued by", &certificate.issuer);
-        let date = Timestamp::try_from(certificate.not_after)
-            .map(|time| time.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d").to_string())
-            .unwrap_or_default();
+        let date = text::day(certificate.not_after);
         let left = match certificate.days_left(SystemTime::now()) {
             days @ ..0 => format!("{ODD}expired {date}, {} ago{ODD:#}", days_in_words(-days)),
             days @ 0..SOON => format!("until {date}, {ODD}{} left{ODD:#}", days_in_words(days)),
             days => format!("until {date}, {} left", days_in_words(days)),
         };
         self.row("valid", &left);
+        self.row("key", &certificate.key);
     }
 
     /// What is announced at every stage, and what at one of them only.

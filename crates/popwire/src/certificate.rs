@@ -16,6 +16,8 @@ pub struct Certificate {
     pub not_before: SystemTime,
     /// Until when it is valid.
     pub not_after: SystemTime,
+    /// Its key, as [`Tls::with_pinned_key`](crate::Tls::with_pinned_key) takes it: `sha256//` and base64.
+    pub key: String,
 }
 
 impl Certificate {
@@ -30,15 +32,18 @@ impl Certificate {
     }
 
     #[cfg(not(feature = "_tls"))]
-    pub(super) fn read(_: &[u8]) -> Option<Self> {
+    pub(crate) fn read(_: &[u8]) -> Option<Self> {
         None
     }
 
     /// `None` if it is no certificate.
     #[cfg(feature = "_tls")]
-    pub(super) fn read(der: &[u8]) -> Option<Self> {
+    pub(crate) fn read(der: &[u8]) -> Option<Self> {
+        use base64::Engine as _;
+        use base64::engine::general_purpose::STANDARD;
         use popwire_proto::Text;
-        use x509_cert::der::Decode as _;
+        use sha2::{Digest as _, Sha256};
+        use x509_cert::der::{Decode as _, Encode as _};
         use x509_cert::ext::pkix::SubjectAltName;
 
         let certificate = x509_cert::Certificate::from_der(der).ok()?;
@@ -49,12 +54,14 @@ impl Certificate {
             _ => Vec::new(),
         };
         let validity = certificate.validity();
+        let key = certificate.subject_public_key_info().to_der().ok()?;
         Some(Self {
             subject: fit(certificate.subject().to_string()),
             issuer: fit(certificate.issuer().to_string()),
             names,
             not_before: validity.not_before.to_system_time(),
             not_after: validity.not_after.to_system_time(),
+            key: format!("sha256//{}", STANDARD.encode(Sha256::digest(key))),
         })
     }
 }
@@ -90,6 +97,7 @@ mod tests {
             names: Vec::new(),
             not_before: at(0),
             not_after: at(10 * 86_400),
+            key: String::new(),
         };
         for (now, days) in [(0, 10), (1, 9), (10 * 86_400, 0), (10 * 86_400 + 1, -1), (12 * 86_400, -3)] {
             assert_eq!(certificate.days_left(at(now)), days, "{now}");
