@@ -78,6 +78,8 @@ impl From<Exit> for ExitCode {
 #[derive(Clone, Debug)]
 pub(crate) struct Problem {
     pub(crate) exit: Exit,
+    /// The account of the configuration that it is about.
+    pub(crate) account: Option<String>,
     /// What happened; without a full stop.
     pub(crate) what: String,
     /// What is safe, and what to do next; sentences.
@@ -86,12 +88,18 @@ pub(crate) struct Problem {
 
 impl Problem {
     pub(crate) fn new(exit: Exit, what: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { exit, what: what.into(), advice: advice.into() }
+        Self { exit, account: None, what: what.into(), advice: advice.into() }
+    }
+
+    /// About this account, if it is one of the configuration: there may be others.
+    pub(crate) fn of(self, account: Option<&String>) -> Self {
+        Self { account: account.cloned().or(self.account), ..self }
     }
 
     /// What happened, as a sentence. The words of a server or a system may bring a full stop of their own.
     pub(crate) fn sentence(&self) -> String {
-        format!("{}.", self.what.trim_end_matches('.'))
+        let account = self.account.as_ref().map(|account| format!("{account}: ")).unwrap_or_default();
+        format!("{account}{}.", self.what.trim_end_matches('.'))
     }
 
     pub(crate) fn usage(what: impl Into<String>, advice: impl Into<String>) -> Self {
@@ -326,7 +334,8 @@ fn explain(error: &Error, host: &str, stage: Stage, safe: &str) -> Problem {
     if error.is_authentication() && by_token {
         let told = error.attempts().iter().any(|attempt| attempt.oauth.is_some());
         let next = if told {
-            "The server does not take this token: has it expired, and has it the scope for POP3?"
+            "The server does not take this token: has it expired, and has it the scope for POP3? Sign in anew with the \
+             program that it comes from."
         } else {
             "The token may be right all the same: is POP3 allowed for this mailbox, and is the user's name the address of \
              the mailbox?"

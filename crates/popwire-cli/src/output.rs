@@ -155,6 +155,7 @@ impl Output {
         self.say(&format!("{ERROR}error:{ERROR:#}{what}\n{advice}"));
         self.event(&ErrorEvent {
             event: "error",
+            account: problem.account.as_deref(),
             exit: problem.exit.code(),
             what: &problem.what,
             advice: &problem.advice,
@@ -198,6 +199,8 @@ impl Output {
 #[derive(Serialize)]
 struct ErrorEvent<'a> {
     event: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<&'a str>,
     exit: u8,
     what: &'a str,
     advice: &'a str,

@@ -165,6 +165,7 @@ impl Retrieval<'_> {
 
     /// The last words: the error, and the object that ends `--json`.
     fn end(&self, summary: &Summary, took: Duration, problem: Option<Problem>, output: &mut Output) -> Exit {
+        let problem = problem.map(|problem| problem.of(self.account.configured.as_ref()));
         let exit = match &problem {
             Some(problem) => problem.exit,
             None if summary.is_complete() => Exit::Ok,

@@ -10,11 +10,12 @@ use crate::settings::Account;
 /// Connects and signs in. A server that hangs up over a way to sign in is tried again by the next one.
 pub(crate) fn open(account: &Account, mut login: Login, output: &mut Output) -> Result<Client, Problem> {
     let host = account.host();
+    let failed = |error, stage| explain::session(&error, host, stage).of(account.configured.as_ref());
     // A token command may ask a person, and servers do not wait for people.
-    login = login.ask(host).map_err(|error| explain::session(&error, host, Stage::Connecting))?;
+    login = login.ask(host).map_err(|error| failed(error, Stage::Connecting))?;
     loop {
-        let mut client = Client::connect(&account.connector)
-            .map_err(|error| explain::session(&error, host, Stage::Connecting))?;
+        let mut client =
+            Client::connect(&account.connector).map_err(|error| failed(error, Stage::Connecting))?;
         let protection = match client.tls() {
             Some(tls) if tls.verified => format!("{}, {}", tls.version, tls.cipher_suite),
             Some(tls) => format!("{}, {}, its identity not verified", tls.version, tls.cipher_suite),
@@ -31,7 +32,7 @@ pub(crate) fn open(account: &Account, mut login: Login, output: &mut Output) -> 
             }
             Err(error) => match login.after(&error) {
                 Some(next) => login = next,
-                None => return Err(explain::session(&error, host, Stage::SigningIn)),
+                None => return Err(failed(error, Stage::SigningIn)),
             },
         }
     }

@@ -18,6 +18,8 @@ use crate::signin::SignIn;
 pub(crate) struct Account {
     /// How it is called in what we print.
     pub(crate) name: String,
+    /// Its name in the configuration, if it is from there.
+    pub(crate) configured: Option<String>,
     pub(crate) connector: Connector,
     pub(crate) sign_in: SignIn,
     /// The time for all of it, however many sessions that takes.
@@ -48,9 +50,10 @@ impl Account {
             return Err(Problem::usage(what, next));
         }
         let (url, connect) = config.connect(name)?;
-        let account = Self::resolve(&url, &connect, output)
-            .map_err(|problem| Problem { what: format!("{name}: {}", problem.what), ..problem })?;
-        Ok(Self { name: name.to_owned(), ..account })
+        let configured = Some(name.to_owned());
+        let account =
+            Self::resolve(&url, &connect, output).map_err(|problem| problem.of(configured.as_ref()))?;
+        Ok(Self { name: name.to_owned(), configured, ..account })
     }
 
     /// The mailbox of this URL.
@@ -62,6 +65,7 @@ impl Account {
         let sign_in = SignIn::resolve(args, &url)?;
         Ok(Self {
             name: name(sign_in.user(), url.host()),
+            configured: None,
             connector: connector(args, &url, output)?,
             sign_in,
             deadline: args.deadline.map(Duration::from_secs),
@@ -71,7 +75,7 @@ impl Account {
     /// An account whose connector is made already.
     pub(crate) fn of(user: &str, connector: Connector) -> Self {
         let name = name(user.as_bytes(), connector.host());
-        Self { name, connector, sign_in: SignIn::by_password(user), deadline: None }
+        Self { name, configured: None, connector, sign_in: SignIn::by_password(user), deadline: None }
     }
 
     /// By what the ledger knows it.
@@ -85,7 +89,7 @@ impl Account {
 
     /// What is needed to sign in, as far as it can be got now.
     pub(crate) fn login(&self, output: &mut Output) -> Result<Login, Problem> {
-        self.sign_in.login(&self.name, output)
+        self.sign_in.login(&self.name, output).map_err(|problem| problem.of(self.configured.as_ref()))
     }
 }
 

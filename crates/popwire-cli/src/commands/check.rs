@@ -22,6 +22,7 @@ pub(super) fn run(args: &CheckArgs, output: &mut Output) -> Result<Exit, Problem
     let mut worst = Exit::Ok;
     for name in &names {
         if let Err(problem) = check(name, &config, output) {
+            let problem = problem.of(Some(name));
             output.error(&problem);
             worst = worst.worse(problem.exit);
         }

@@ -150,9 +150,10 @@ impl Job {
         let account = Account::configured(config, name, &args.connect, output)?;
         // What is said on the command line goes before the configuration.
         let places = if named.is_empty() { &wishes.deliver } else { &named };
+        let destinations = Destinations::open(places, &secrets, output);
         Ok(Self {
+            destinations: destinations.map_err(|problem| problem.of(account.configured.as_ref()))?,
             account,
-            destinations: Destinations::open(places, &secrets, output)?,
             keep: said.unwrap_or(wishes.keep),
             rules: wishes.rules,
             limit: limit.or(wishes.limit),

@@ -134,7 +134,7 @@ fn destinations_are_of_one_kind_each() {
         "[]",
     ] {
         let problem = wishes(wrong).unwrap_err();
-        assert!(problem.what.starts_with("config.toml:5:1: account isp: "), "{}", problem.what);
+        assert!(problem.what.starts_with("config.toml:5:1: "), "{}", problem.what);
     }
 }
 
@@ -151,9 +151,9 @@ fn a_mistake_has_a_place_and_a_suggestion() {
     let (what, _) = mistake(&format!("{ISP}timeout = \"soon\"\n"));
     assert_eq!(what, "config.toml:6:11: \"soon\" is no time; like this: \"90s\", \"5m\", \"14d\"");
     let (what, _) = mistake(&format!("{ISP}keep = \"never\"\n"));
-    assert!(what.starts_with("config.toml:6:1: account isp: keep takes"), "{what}");
+    assert!(what.starts_with("config.toml:6:1: keep takes"), "{what}");
     let (what, _) = mistake("version = 1\n[account.isp]\nuser = \"a\"\n");
-    assert_eq!(what, "config.toml:2:1: account isp: it names no server");
+    assert_eq!(what, "config.toml:2:1: it names no server");
     let (what, _) = mistake("version = 1\n[account.isp\n");
     assert!(what.starts_with("config.toml:2:"), "{what}");
     assert!(mistake("version = 2\n").0.contains("version 2"));

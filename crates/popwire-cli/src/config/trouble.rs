@@ -25,10 +25,11 @@ pub(super) fn in_account(path: &Path, text: &str, account: &str, key: &str, what
     let place = find(text, account, key).map(|at| place(text, at));
     let path = path.display();
     let what = match place {
-        Some((line, column, _)) => format!("{path}:{line}:{column}: account {account}: {what}"),
-        None => format!("{path}: account {account}: {what}"),
+        Some((line, column, _)) => format!("{path}:{line}:{column}: {what}"),
+        None => format!("{path}: {what}"),
     };
     Problem::configuration(what, "Nothing was sent. docs/config.md has every key.")
+        .of(Some(&account.to_owned()))
 }
 
 /// Where a key of an account stands; or the account, if the key is from elsewhere.

@@ -11,6 +11,16 @@ const NAMES: usize = 3;
 
 /// What happened, and what to do next.
 pub(super) fn told(error: &Error, problem: TlsProblem, host: &str) -> (String, String) {
+    let problem = match error.certificate() {
+        // Of those that people make for themselves, many are those of an authority, which TLS does not take for a server's.
+        // That is not what is wrong with them.
+        Some(Certificate { subject, issuer, .. })
+            if problem == TlsProblem::BadCertificate && subject == issuer =>
+        {
+            TlsProblem::UnknownIssuer
+        }
+        _ => problem,
+    };
     let what = match (problem, error.certificate()) {
         (TlsProblem::WrongName, Some(certificate)) => format!(
             "the server's certificate is for {}, issued by {}, valid until {}",

@@ -67,7 +67,7 @@ fn one_account_that_fails_does_not_hold_the_others_back() {
     let wrong = "[account.carol]\nuser = \"carol\"\ndeliver = { maildir = \"Carol\" }\n";
     fs::write(world.path("config.toml"), format!("{config}{wrong}")).unwrap();
     let run = with_config(&world, "fetch");
-    run.failed(77, &["the server refused the login"]);
+    run.failed(77, &["carol: localhost: the server refused the login"]);
     assert_eq!(run.out.lines().count(), 2, "{}", run.out);
 }
 
