@@ -322,6 +322,10 @@ pub(crate) struct ConnectArgs {
     #[arg(long, value_name = "CMD", help_heading = "Sign-in", group = "source")]
     pub(crate) password_command: Option<OsString>,
 
+    /// The account in the desktop's keyring. The configuration alone says so.
+    #[arg(skip)]
+    pub(crate) keyring: Option<String>,
+
     /// Take an OAuth 2 access token from the first line that this shell command prints
     ///
     /// The command runs before the connection is made. If the server refuses the token, it runs once more, with what the

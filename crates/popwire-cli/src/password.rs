@@ -28,6 +28,8 @@ pub(crate) enum Source {
     Variable(OsString),
     File(PathBuf),
     Command(OsString),
+    /// The desktop's keyring (Secret Service), under this account.
+    Keyring(String),
     /// The environment, or the terminal.
     Unsaid,
 }
@@ -46,6 +48,7 @@ impl Source {
             Self::Command(line) => {
                 (printed_by("password", line, None)?, "what the password command printed".to_owned())
             }
+            Self::Keyring(name) => (keyring(name)?, "the keyring".to_owned()),
             Self::Unsaid if Self::is_in_environment() => {
                 (variable(VARIABLE.as_ref())?, format!("the variable {VARIABLE}"))
             }
@@ -79,6 +82,31 @@ fn file(path: &Path, output: &mut Output) -> Result<Vec<u8>, Problem> {
         output.warn(&format!("others on this machine may read the password in {path}; chmod 600 {path}"));
     }
     first_line(file).map_err(failed)
+}
+
+/// What the keyring has for this account, by the program that comes with it.
+fn keyring(account: &str) -> Result<Vec<u8>, Problem> {
+    const TOOL: &str = "secret-tool";
+    let quoted = format!("'{}'", account.replace('\'', r"'\''"));
+    let failed = |what: String, next: &str| Problem::configuration(what, format!("{UNTOUCHED} {next}"));
+    let lookup = Command::new(TOOL).args(["lookup", "service", "popwire", "account", account]).output();
+    let found = lookup.map_err(|error| {
+        let what = format!("the keyring cannot be asked: {TOOL}: {error}");
+        failed(what, "On Debian and Ubuntu it is in the package libsecret-tools.")
+    })?;
+    let said = popwire::Text::from(found.stderr.trim_ascii()).to_string();
+    match (found.status.success(), said.as_str()) {
+        (true, _) => first_line(found.stdout.as_slice())
+            .map_err(|error| failed(format!("the keyring's password cannot be read: {error}"), "")),
+        (false, "") => Err(failed(
+            format!("the keyring has no password for {account}, or is locked"),
+            &format!("Store it: {TOOL} store --label popwire service popwire account {quoted}"),
+        )),
+        (false, said) => Err(failed(
+            format!("the keyring cannot be asked: {said}"),
+            "It belongs to a desktop session. Without one take a file or a command: docs/config.md",
+        )),
+    }
 }
 
 /// The first line that a shell command prints. `what` says what it is; `variable` is added to its environment.

@@ -157,10 +157,11 @@ fn user(args: &ConnectArgs, url: &PopUrl, proof: &Proof) -> Result<Vec<u8>, Prob
 }
 
 fn password(args: &ConnectArgs) -> Source {
-    match (&args.password_env, &args.password_file, &args.password_command) {
+    match (&args.password_env, &args.password_file, &args.password_command, &args.keyring) {
         (Some(variable), ..) => Source::Variable(variable.clone()),
-        (_, Some(file), _) => Source::File(file.clone()),
-        (.., Some(command)) => Source::Command(command.clone()),
+        (_, Some(file), ..) => Source::File(file.clone()),
+        (.., Some(command), _) => Source::Command(command.clone()),
+        (.., Some(account)) => Source::Keyring(account.clone()),
         _ => Source::Unsaid,
     }
 }

@@ -71,6 +71,7 @@ impl Config {
                 Source::Variable(variable) => connect.password_env = Some(variable),
                 Source::File(path) => connect.password_file = Some(path),
                 Source::Command(command) => connect.password_command = Some(command),
+                Source::Keyring(account) => connect.keyring = Some(account),
                 Source::Unsaid => {}
             }
         }
@@ -175,10 +176,7 @@ fn seconds(span: Option<Span>) -> Option<u64> {
 /// Where a password is; in the keyring under `name`.
 pub(super) fn source(secret: &Secret, name: &str) -> Result<Source, &'static str> {
     Ok(match secret {
-        Secret::Keyring(true) => {
-            let name = quoted(name);
-            Source::Command(format!("secret-tool lookup service popwire account {name}").into())
-        }
+        Secret::Keyring(true) => Source::Keyring(name.to_owned()),
         Secret::Keyring(false) => Source::Unsaid,
         Secret::Command(command) => Source::Command(line(command)),
         Secret::Env(variable) => Source::Variable(variable.into()),
