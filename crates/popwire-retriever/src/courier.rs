@@ -1,7 +1,7 @@
 //! Messages to their destinations, many at a time, while the next ones are received.
 //!
 //! What has come while one batch was delivered makes the next batch. So a message alone waits for nobody, and of many each
-//! costs a fraction of what flushing costs.
+//! costs a fraction of what flushing costs. That one batch is delivered is written with the intention to deliver the next.
 
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::{self, Scope, ScopedJoinHandle};
@@ -53,7 +53,7 @@ impl<'scope> Courier<'scope> {
         let most = batch_size(destinations.len());
         let (given, orders) = sync_channel(most);
         let (done, reports) = channel();
-        let round = Round { account, ledger, destinations };
+        let round = Round { account, ledger, destinations, delivered: Vec::new() };
         let thread = thread::Builder::new()
             .name("courier".to_owned())
             .spawn_scoped(scope, move || work(&orders, &done, most, round))?;
@@ -92,15 +92,10 @@ fn batch_size(destinations: usize) -> usize {
 }
 
 fn work(orders: &Receiver<Order>, done: &Sender<Report>, most: usize, mut round: Round<'_>) {
-    while let Ok(order) = orders.recv() {
-        let mut octets = order.parcel.octets();
-        let mut batch = vec![order];
-        while batch.len() < most
-            && octets < OCTETS
-            && let Ok(order) = orders.try_recv()
-        {
-            octets = octets.saturating_add(order.parcel.octets());
-            batch.push(order);
+    loop {
+        let batch = gather(orders, most, round.delivered.is_empty());
+        if batch.is_empty() && round.delivered.is_empty() {
+            return;
         }
         for report in round.deliver(batch) {
             // Nobody listens any more; the messages are delivered all the same.
@@ -109,10 +104,28 @@ fn work(orders: &Receiver<Order>, done: &Sender<Report>, most: usize, mut round:
     }
 }
 
+/// What waits, and fits into one batch. Empty if nothing does, or, where it is waited for, if nothing comes any more.
+fn gather(orders: &Receiver<Order>, most: usize, wait: bool) -> Vec<Order> {
+    let first = if wait { orders.recv().ok() } else { orders.try_recv().ok() };
+    let mut batch: Vec<Order> = first.into_iter().collect();
+    let mut octets = batch.iter().map(|order| order.parcel.octets()).fold(0, u64::saturating_add);
+    while !batch.is_empty()
+        && batch.len() < most
+        && octets < OCTETS
+        && let Ok(order) = orders.try_recv()
+    {
+        octets = octets.saturating_add(order.parcel.octets());
+        batch.push(order);
+    }
+    batch
+}
+
 struct Round<'a> {
     account: &'a AccountKey,
     ledger: &'a dyn Ledger,
     destinations: &'a mut [Box<dyn Destination>],
+    /// What was delivered, and is not noted yet.
+    delivered: Vec<Stop>,
 }
 
 /// An order of a batch, and what came of it so far.
@@ -126,30 +139,37 @@ struct Stop {
 }
 
 impl Round<'_> {
-    /// Prepares all, notes the intention, delivers all, notes the deliveries.
+    /// Prepares a batch and notes that it is about to be delivered, both at a time, since either has to be flushed to disk.
+    /// Then delivers it. That it is delivered is noted with the next one, which may be empty; then it is reported.
     fn deliver(&mut self, batch: Vec<Order>) -> Vec<Report> {
         let mut stops: Vec<Stop> = batch
             .into_iter()
             .map(|order| Stop { order, ready: Vec::new(), done: Vec::new(), failure: None })
             .collect();
-        self.prepare(&mut stops);
-        let noted = self.intend(&stops).and_then(|()| self.commit(&mut stops)).and_then(|()| {
-            let changes: Vec<Change> = stops.iter().flat_map(|stop| self.outcome(stop)).collect();
-            self.ledger.record(self.account, &changes)
-        });
-        let not_noted = noted.err();
-        stops
-            .into_iter()
-            .map(|stop| {
-                let tag = stop.order.tag;
-                // What is delivered and not noted so is found again by its mark.
-                let failure = not_noted.clone().map(Cause::Ledger).or(stop.failure.map(Cause::Destination));
-                (
-                    tag,
-                    failure.map_or_else(|| Ok(stop.done.into_iter().map(|(_, place)| place).collect()), Err),
-                )
+        let delivered = std::mem::take(&mut self.delivered);
+        let mut changes: Vec<Change> = delivered.iter().flat_map(|stop| self.outcome(stop)).collect();
+        changes.extend(stops.iter().map(|stop| self.intention(stop)));
+        let (ledger, account) = (self.ledger, self.account);
+        let noted = if stops.is_empty() {
+            ledger.record(account, &changes)
+        } else {
+            thread::scope(|scope| {
+                let writer = thread::Builder::new().name("ledger".to_owned());
+                let Ok(writer) = writer.spawn_scoped(scope, || ledger.record(account, &changes)) else {
+                    // No thread is left. One after the other does it too.
+                    self.prepare(&mut stops);
+                    return ledger.record(account, &changes);
+                };
+                self.prepare(&mut stops);
+                writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             })
-            .collect()
+        };
+        let mut reports = reports(delivered, noted.as_ref().err());
+        match noted.and_then(|()| self.commit(&mut stops)) {
+            Ok(()) => self.delivered = stops,
+            Err(error) => reports.extend(self::reports(stops, Some(&error))),
+        }
+        reports
     }
 
     fn prepare(&mut self, stops: &mut [Stop]) {
@@ -167,13 +187,14 @@ impl Round<'_> {
         }
     }
 
-    fn intend(&self, stops: &[Stop]) -> Result<(), LedgerError> {
-        let intended = stops.iter().filter(|stop| !stop.ready.is_empty()).map(|stop| Change::Intended {
-            key: stop.order.parcel.key.clone(),
-            received: stop.order.parcel.received,
-            destinations: stop.ready.iter().filter_map(|at| self.name(*at)).collect(),
-        });
-        self.ledger.record(self.account, &intended.collect::<Vec<_>>())
+    /// All that lack it: what turns out not to be ready is not delivered there, and that is noted then.
+    fn intention(&self, stop: &Stop) -> Change {
+        let Order { parcel, to, .. } = &stop.order;
+        Change::Intended {
+            key: parcel.key.clone(),
+            received: parcel.received,
+            destinations: to.iter().filter_map(|at| self.name(*at)).collect(),
+        }
     }
 
     fn commit(&mut self, stops: &mut [Stop]) -> Result<(), LedgerError> {
@@ -227,6 +248,16 @@ impl Round<'_> {
     fn name(&self, at: usize) -> Option<String> {
         self.destinations.get(at).map(|destination| destination.name().to_owned())
     }
+}
+
+/// What became of them. What is delivered and could not be noted so is found again by its mark.
+fn reports(stops: Vec<Stop>, not_noted: Option<&LedgerError>) -> Vec<Report> {
+    let report = |stop: Stop| {
+        let failure = not_noted.cloned().map(Cause::Ledger).or(stop.failure.map(Cause::Destination));
+        let places = stop.done.into_iter().map(|(_, place)| place).collect();
+        (stop.order.tag, failure.map_or(Ok(places), Err))
+    };
+    stops.into_iter().map(report).collect()
 }
 
 impl Stop {

@@ -136,6 +136,8 @@ pub struct LastRun {
     pub at: SystemTime,
     /// When the last one ended that did all that it was to do.
     pub good: Option<SystemTime>,
+    /// How many in a row, this one included, did not do all that they were to do.
+    pub bad: u32,
     /// How it ended.
     pub run: RunNote,
 }

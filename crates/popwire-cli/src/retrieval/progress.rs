@@ -135,7 +135,9 @@ impl Observer for Progress<'_> {
 
     fn begun(&mut self, _: &Listed) {
         self.begun += 1;
-        self.bar.set_message(format!("{}/{}", self.begun, self.messages));
+        if !self.bar.is_hidden() {
+            self.bar.set_message(format!("{}/{}", self.begun, self.messages));
+        }
     }
 
     fn progress(&mut self, message: &Listed, octets: u64) {
@@ -146,15 +148,20 @@ impl Observer for Progress<'_> {
     fn delivered(&mut self, message: &Listed, delivered: &Delivered) {
         self.before += message.octets.unwrap_or(0);
         self.bar.set_position(self.before);
-        let places = delivered.places.join(", ");
-        let line = format!("{}: {} in {places}", title(message), text::size(delivered.octets));
-        self.output.note(Verbosity::Messages, &line);
-        self.output.event(&Event {
-            size: Some(delivered.octets),
-            sha256: Some(delivered.content.iter().map(|octet| format!("{octet:02x}")).collect()),
-            dest: Some(&delivered.places),
-            ..Event::about("delivered", self.account, message)
-        });
+        // There may be a hundred thousand of them, and few people read of each.
+        if self.output.verbosity() >= Verbosity::Messages {
+            let places = delivered.places.join(", ");
+            let line = format!("{}: {} in {places}", title(message), text::size(delivered.octets));
+            self.output.note(Verbosity::Messages, &line);
+        }
+        if self.output.json() {
+            self.output.event(&Event {
+                size: Some(delivered.octets),
+                sha256: Some(delivered.content.iter().map(|octet| format!("{octet:02x}")).collect()),
+                dest: Some(&delivered.places),
+                ..Event::about("delivered", self.account, message)
+            });
+        }
     }
 
     fn failed(&mut self, failure: &Failure) {

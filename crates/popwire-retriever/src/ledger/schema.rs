@@ -9,7 +9,7 @@ pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
 const APPLICATION: i64 = 0x706f_7077;
 
 /// Each step turns the format of its index into the next one. A step that was released is never changed.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
 CREATE TABLE account (
     id       INTEGER PRIMARY KEY,
@@ -61,6 +61,10 @@ CREATE TABLE run (
     failed    INTEGER NOT NULL,             -- messages left on the server
     reason    TEXT
 ) STRICT;
+",
+    "
+-- How many runs in a row did not do all they were to do.
+ALTER TABLE run ADD COLUMN bad INTEGER NOT NULL DEFAULT 0;
 ",
 ];
 

@@ -1,6 +1,7 @@
 //! The ledger of one machine: a file of SQLite's, which several processes may use at once.
 
-use std::collections::HashSet;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -207,10 +208,10 @@ impl Ledger for SqliteLedger {
             let id = account_id_or_new(&transaction, account)?;
             let now = seconds(SystemTime::now());
             transaction.execute(
-                "INSERT INTO run (account, at, good, exit, delivered, failed, reason) \
-                 VALUES (?1, ?2, iif(?3 = 0, ?2, NULL), ?3, ?4, ?5, ?6) \
+                "INSERT INTO run (account, at, good, exit, delivered, failed, reason, bad) \
+                 VALUES (?1, ?2, iif(?3 = 0, ?2, NULL), ?3, ?4, ?5, ?6, ?3 <> 0) \
                  ON CONFLICT DO UPDATE SET at = ?2, good = iif(?3 = 0, ?2, good), exit = ?3, delivered = ?4, \
-                 failed = ?5, reason = ?6",
+                 failed = ?5, reason = ?6, bad = iif(?3 = 0, 0, min(bad + 1, 4294967295))",
                 params![id, now, run.exit, size(Some(run.delivered)), size(Some(run.failed)), run.reason],
             )?;
             transaction.commit()
@@ -221,8 +222,9 @@ impl Ledger for SqliteLedger {
 
     fn last_run(&self, account: &AccountKey) -> Result<Option<LastRun>, LedgerError> {
         let connection = self.connection();
-        let query =
-            format!("SELECT at, good, exit, delivered, failed, reason FROM run WHERE account = {ACCOUNT}");
+        let query = format!(
+            "SELECT at, good, exit, delivered, failed, reason, bad FROM run WHERE account = {ACCOUNT}"
+        );
         let found = connection.query_row(&query, [account.as_str()], |row| {
             let run = RunNote {
                 exit: row.get(2)?,
@@ -230,7 +232,8 @@ impl Ledger for SqliteLedger {
                 failed: octets(row, 4)?.unwrap_or(0),
                 reason: row.get(5)?,
             };
-            Ok(LastRun { at: time(row.get(0)?), good: row.get::<_, Option<i64>>(1)?.map(time), run })
+            let good = row.get::<_, Option<i64>>(1)?.map(time);
+            Ok(LastRun { at: time(row.get(0)?), good, bad: row.get(6)?, run })
         });
         found.optional().map_err(|error| self.failed(error))
     }
@@ -347,7 +350,8 @@ fn record(connection: &mut Connection, account: &AccountKey, changes: &[Change])
     // At once for writing: a transaction that begins by reading may have to be undone when another writes meanwhile.
     let transaction = Transaction::new(connection, TransactionBehavior::Immediate)?;
     let id = account_id_or_new(&transaction, account)?;
-    let writer = Writer { transaction: &transaction, account: id, now: seconds(SystemTime::now()) };
+    let now = seconds(SystemTime::now());
+    let writer = Writer { transaction: &transaction, account: id, now, destinations: RefCell::default() };
     changes.iter().try_for_each(|change| writer.write(change))?;
     transaction.commit()
 }
@@ -369,6 +373,8 @@ struct Writer<'a> {
     transaction: &'a Transaction<'a>,
     account: i64,
     now: i64,
+    /// The numbers of the destinations that were asked for.
+    destinations: RefCell<HashMap<String, i64>>,
 }
 
 impl Writer<'_> {
@@ -382,7 +388,7 @@ impl Writer<'_> {
             ),
             Change::Vanished { key } => self.update(key, "present = 0"),
             Change::Intended { key, received, destinations } => {
-                self.received(key, State::Intended, Some(received))?;
+                self.received(INTENDED, key, State::Intended, Some(received))?;
                 destinations.iter().try_for_each(|destination| self.deliver(key, destination, false))
             }
             Change::Has { key, destination } => self.deliver(key, destination, true),
@@ -393,8 +399,7 @@ impl Writer<'_> {
                 self.transaction.prepare_cached(query)?.execute(key).map(drop)
             }
             Change::Delivered { key, received } => {
-                self.received(key, State::Delivered, received.as_ref())?;
-                self.update(key, "failures = 0, reason = NULL")?;
+                self.received(DELIVERED, key, State::Delivered, received.as_ref())?;
                 self.delete("delivery", key)
             }
             Change::Undelivered { key } => {
@@ -439,24 +444,29 @@ impl Writer<'_> {
     }
 
     /// Writes an entry with what was received, or leaves what is known of that.
-    fn received(&self, key: &MessageKey, state: State, received: Option<&Received>) -> rusqlite::Result<()> {
-        let blob = |hash: &Hash| Value::Blob(hash.to_vec());
-        let values = [
-            Value::Integer(number(state)),
-            received.map_or(Value::Null, |received| size(Some(received.octets))),
-            received.map_or(Value::Null, |received| blob(&received.content)),
-            received.map_or(Value::Null, |received| blob(&received.header)),
-            received.map_or(Value::Null, |received| size(received.listed)),
-            received.map_or(Value::Null, |received| Value::Integer(received.whole.into())),
-        ];
-        self.upsert(
-            key,
-            "present, octets, content, header, listed, whole) \
-             VALUES (?1, ?2, ?3, ?5, ?4, ?4, 1, ?6, ?7, ?8, ?9, coalesce(?10, 1)",
-            "state = ?5, changed = ?4, octets = coalesce(?6, octets), content = coalesce(?7, content), \
-             header = coalesce(?8, header), listed = coalesce(?9, listed), whole = coalesce(?10, whole)",
-            &values,
-        )
+    fn received(
+        &self,
+        query: &str,
+        key: &MessageKey,
+        state: State,
+        received: Option<&Received>,
+    ) -> rusqlite::Result<()> {
+        let octets = |octets: u64| i64::try_from(octets).unwrap_or(i64::MAX);
+        self.transaction
+            .prepare_cached(query)?
+            .execute(params![
+                self.account,
+                key.identity.to_octets(),
+                key.occurrence,
+                self.now,
+                number(state),
+                received.map(|received| octets(received.octets)),
+                received.map(|received| &received.content[..]),
+                received.map(|received| &received.header[..]),
+                received.and_then(|received| received.listed).map(octets),
+                received.map(|received| received.whole),
+            ])
+            .map(drop)
     }
 
     /// Adds an entry, or changes the one that there is.
@@ -498,14 +508,26 @@ impl Writer<'_> {
     }
 
     fn deliver(&self, key: &MessageKey, destination: &str, done: bool) -> rusqlite::Result<()> {
-        let insert = "INSERT INTO destination (name) VALUES (?1) ON CONFLICT DO NOTHING";
-        self.transaction.prepare_cached(insert)?.execute([destination])?;
+        let destination = self.destination(destination)?;
         // What a destination surely has it does not lose by being intended again.
         let query = "INSERT INTO delivery (account, identity, occurrence, destination, done) \
-                     VALUES (?1, ?2, ?3, (SELECT id FROM destination WHERE name = ?4), ?5) \
+                     VALUES (?1, ?2, ?3, ?4, ?5) \
                      ON CONFLICT DO UPDATE SET done = max(done, ?5)";
         let values = params![self.account, key.identity.to_octets(), key.occurrence, destination, done];
         self.transaction.prepare_cached(query)?.execute(values).map(drop)
+    }
+
+    /// The number of a destination, which it is given if it has none.
+    fn destination(&self, name: &str) -> rusqlite::Result<i64> {
+        if let Some(id) = self.destinations.borrow().get(name) {
+            return Ok(*id);
+        }
+        let insert = "INSERT INTO destination (name) VALUES (?1) ON CONFLICT DO NOTHING";
+        self.transaction.prepare_cached(insert)?.execute([name])?;
+        let query = "SELECT id FROM destination WHERE name = ?1";
+        let id = self.transaction.prepare_cached(query)?.query_row([name], |row| row.get(0))?;
+        self.destinations.borrow_mut().insert(name.to_owned(), id);
+        Ok(id)
     }
 
     fn forget(&self, key: &MessageKey) -> rusqlite::Result<()> {
@@ -519,6 +541,23 @@ impl Writer<'_> {
         self.transaction.prepare_cached(&query)?.execute(key).map(drop)
     }
 }
+
+/// A statement that writes an entry with what was received, new or not. Each message needs two of these, so they do all that
+/// there is to do in one.
+macro_rules! received {
+    ($also:literal) => {
+        concat!(
+            "INSERT INTO message (account, identity, occurrence, state, seen, changed, present, octets, content, header, \
+             listed, whole) VALUES (?1, ?2, ?3, ?5, ?4, ?4, 1, ?6, ?7, ?8, ?9, coalesce(?10, 1)) \
+             ON CONFLICT DO UPDATE SET state = ?5, changed = ?4, octets = coalesce(?6, octets), \
+             content = coalesce(?7, content), header = coalesce(?8, header), listed = coalesce(?9, listed), \
+             whole = coalesce(?10, whole)",
+            $also
+        )
+    };
+}
+const INTENDED: &str = received!("");
+const DELIVERED: &str = received!(", failures = 0, reason = NULL");
 
 fn number(state: State) -> i64 {
     State::ALL.iter().position(|one| *one == state).map_or(0, |at| at as i64)

@@ -296,8 +296,12 @@ fn the_last_run_is_remembered_and_the_last_good_one() {
     let bad = RunNote { exit: 75, failed: 1, reason: Some("-ERR".to_owned()), ..RunNote::default() };
     ledger.note_run(&account(), &good).unwrap();
     let first = ledger.last_run(&account()).unwrap().unwrap();
-    assert_eq!((first.good, &first.run), (Some(first.at), &good));
-    ledger.note_run(&account(), &bad).unwrap();
-    let second = ledger.last_run(&account()).unwrap().unwrap();
-    assert_eq!((second.good, second.run), (first.good, bad));
+    assert_eq!((first.good, first.bad, &first.run), (Some(first.at), 0, &good));
+    for nth in 1..4 {
+        ledger.note_run(&account(), &bad).unwrap();
+        let then = ledger.last_run(&account()).unwrap().unwrap();
+        assert_eq!((then.good, then.bad, &then.run), (first.good, nth, &bad));
+    }
+    ledger.note_run(&account(), &good).unwrap();
+    assert_eq!(ledger.last_run(&account()).unwrap().unwrap().bad, 0);
 }
