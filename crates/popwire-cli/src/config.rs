@@ -7,6 +7,7 @@ use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -83,6 +84,8 @@ pub(crate) struct AccountTable {
     batch: Option<usize>,
     /// How often `popwire watch` looks, such as "5m".
     interval: Option<Span>,
+    /// What is run when runs go wrong.
+    on_error: Option<OnError>,
     /// Whether commands are sent before the answers to earlier ones are there.
     pipelining: Option<PipeliningArg>,
     /// Add a Received line to each message.
@@ -162,6 +165,16 @@ enum Secret {
 #[serde(deny_unknown_fields)]
 struct Token {
     command: OneOrMany<String>,
+}
+
+/// What is run when runs go wrong.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+struct OnError {
+    command: OneOrMany<String>,
+    /// After so many in a row.
+    after: Option<NonZeroU32>,
 }
 
 /// A destination.
@@ -322,7 +335,7 @@ impl AccountTable {
             ($($key:ident)*) => { Self { $($key: self.$key.or_else(|| defaults.$key.clone()),)* } };
         }
         merge!(server user tls auth password token latin1_password utf8_login no_capa timeout deadline deliver keep
-               skip limit max_octets batch interval pipelining received delivered_to)
+               skip limit max_octets batch interval on_error pipelining received delivered_to)
     }
 }
 

@@ -1,5 +1,6 @@
 //! `popwire`, the mail retriever. The work is in `commands`; here a result becomes an exit code.
 
+mod alarm;
 mod args;
 mod commands;
 mod config;

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use popwire::blocking::Client;
 use popwire::{Expire, Login};
-use popwire_retriever::{Cause, Deletion, Fetch, Ledger as _, QUARANTINE, RunNote, SqliteLedger, Summary};
+use popwire_retriever::{Cause, Deletion, Fetch, QUARANTINE, RunNote, SqliteLedger, Summary};
 use serde::Serialize;
 
+use crate::alarm::{self, Alarm};
 use crate::explain::{self, Exit, Problem};
 use crate::output::Output;
 use crate::providers;
@@ -30,6 +31,7 @@ pub(crate) struct Retrieval<'a> {
     /// Whether messages stay on the server.
     pub(crate) keeps: bool,
     pub(crate) dry_run: bool,
+    pub(crate) alarm: Option<Alarm>,
     /// Whether it is one of many looks: one that finds nothing is not worth a line.
     pub(crate) watched: bool,
 }
@@ -175,13 +177,17 @@ impl Retrieval<'_> {
             output.error(problem);
         }
         if !self.dry_run {
+            let told = problem.as_ref().map(|problem| format!("{} {}", problem.sentence(), problem.advice));
             let reason = problem.map(|problem| problem.what);
             let first = || summary.failures.first().map(|failure| failure.cause.to_string());
             let failed = summary.failures.len() + summary.quarantined.len();
             let (delivered, reason) = (summary.delivered, reason.or_else(first));
             let note = RunNote { exit: exit.code(), delivered, failed: failed as u64, reason };
-            // It is for `popwire status` only.
-            let _ = self.ledger.note_run(&self.account.key(), &note);
+            let told = told.unwrap_or_else(|| {
+                let reason = note.reason.as_deref().unwrap_or("not tried any more");
+                format!("{}: {} not delivered: {reason}", self.account.name, text::messages(note.failed))
+            });
+            alarm::ended(self.account, self.ledger, &note, &told, self.alarm.as_ref(), output);
         }
         let (deletion, marked, reason) = match &summary.deletion {
             Deletion::NoneMarked => ("none", 0, None),

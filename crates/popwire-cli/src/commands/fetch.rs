@@ -7,9 +7,10 @@ use std::thread;
 use std::time::Duration;
 
 use popwire::Login;
-use popwire_retriever::{Fetch, Keep, Rule, SqliteLedger};
+use popwire_retriever::{Fetch, Keep, Rule, RunNote, SqliteLedger};
 
-use crate::args::FetchArgs;
+use crate::alarm::{self, Alarm};
+use crate::args::{ConnectArgs, FetchArgs};
 use crate::config::Config;
 use crate::destinations::Destinations;
 use crate::explain::{Exit, Problem};
@@ -24,32 +25,31 @@ pub(super) const AT_ONCE: usize = 4;
 
 pub(super) fn run(args: &FetchArgs, output: &mut Output) -> Result<Exit, Problem> {
     let (config, names) = mailboxes(args)?;
-    let mut worst = Exit::Ok;
-    let mut jobs = Vec::new();
+    let (mut jobs, mut ready, mut failed) = (Vec::new(), Vec::new(), Vec::new());
     for name in &names {
         // Before a server is bothered, and before a password is typed in vain.
-        let job = Job::new(name, config.as_ref(), args, output);
-        match job {
-            Ok(job) => jobs.push(job),
-            Err(problem) if names.len() == 1 => return Err(problem),
+        match Job::new(name, config.as_ref(), args, output) {
+            Ok(job) => jobs.push((name, job)),
             // The others are fetched all the same.
-            Err(problem) => {
-                output.error(&problem);
-                worst = worst.worse(problem.exit);
-            }
+            Err(problem) => failed.push((name, problem)),
         }
     }
+    // Where there is nothing to remember no ledger is made.
+    if jobs.is_empty() && config.is_none() {
+        failed.iter().for_each(|(_, problem)| output.error(problem));
+        return Ok(failed.iter().fold(Exit::Ok, |worst, (_, problem)| worst.worse(problem.exit)));
+    }
     let ledger = state::open(&args.state, output)?;
-    let mut ready = Vec::new();
-    for job in jobs {
+    for (name, job) in jobs {
         match job.account.login(output) {
             Ok(login) => ready.push(Mutex::new(Some((job, login)))),
-            Err(problem) if names.len() == 1 => return Err(problem),
-            Err(problem) => {
-                output.error(&problem);
-                worst = worst.worse(problem.exit);
-            }
+            Err(problem) => failed.push((name, problem)),
         }
+    }
+    let mut worst = Exit::Ok;
+    for (name, problem) in failed {
+        worst = worst.worse(problem.exit);
+        not_begun(name, config.as_ref(), &ledger, &problem, output);
     }
     let next = AtomicUsize::new(0);
     let ends = thread::scope(|scope| {
@@ -70,6 +70,25 @@ pub(super) fn run(args: &FetchArgs, output: &mut Output) -> Result<Exit, Problem
         ends
     });
     Ok(ends.into_iter().fold(worst, Exit::worse))
+}
+
+/// Tells of a run that did not come as far as the server.
+pub(super) fn not_begun(
+    name: &str,
+    config: Option<&Config>,
+    ledger: &SqliteLedger,
+    problem: &Problem,
+    output: &mut Output,
+) {
+    output.error(problem);
+    let Some(config) = config.filter(|_| !settings::is_url(name)) else { return };
+    // Whose mailbox it is may be just what is not known.
+    if let Ok(account) = Account::configured(config, name, &ConnectArgs::default(), output) {
+        let note =
+            RunNote { exit: problem.exit.code(), reason: Some(problem.what.clone()), ..RunNote::default() };
+        let told = format!("{} {}", problem.sentence(), problem.advice);
+        alarm::ended(&account, ledger, &note, &told, config.alarm(name).as_ref(), output);
+    }
 }
 
 /// What is to be fetched, by name, and the configuration if that is needed.
@@ -103,6 +122,7 @@ pub(super) struct Job {
     delivered_to: Option<String>,
     /// Ends the retrieval when it becomes true.
     stop: Arc<AtomicBool>,
+    alarm: Option<Alarm>,
     /// Whether it is one of many looks, of which most find nothing.
     watched: bool,
 }
@@ -143,6 +163,7 @@ impl Job {
                 received: false,
                 delivered_to: None,
                 stop: Arc::default(),
+                alarm: None,
                 watched: false,
             });
         };
@@ -162,6 +183,7 @@ impl Job {
             received: wishes.received,
             delivered_to: wishes.delivered_to,
             stop: Arc::default(),
+            alarm: config.alarm(name),
             watched: false,
         })
     }
@@ -185,6 +207,7 @@ impl Job {
             place: self.destinations.place(),
             keeps: self.keep.is_forever(),
             dry_run: args.dry_run,
+            alarm: self.alarm,
             watched: self.watched,
         };
         let lines = header_lines(&self.account, self.received, self.delivered_to.as_deref());

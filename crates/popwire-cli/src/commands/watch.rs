@@ -12,7 +12,7 @@ use popwire_retriever::SqliteLedger;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::fetch::{AT_ONCE, Job};
+use super::fetch::{AT_ONCE, Job, not_begun};
 use crate::args::{FetchArgs, WatchArgs};
 use crate::config::Config;
 use crate::explain::{Exit, Problem};
@@ -215,7 +215,7 @@ impl Watched {
                     match Job::new(&name, Some(&config), &FetchArgs::default(), &mut output) {
                         Ok(job) => job.watched(stop).run(&ledger, &login, &FetchArgs::default(), output),
                         Err(problem) => {
-                            output.error(&problem);
+                            not_begun(&name, Some(&config), &ledger, &problem, &mut output);
                             (problem.exit, None)
                         }
                     };

@@ -2,16 +2,18 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use popwire_retriever::{Keep as Keeping, Rule, Test, Then as Become};
 
 use super::{AccountTable, Config, Keep, Mode, OneOrMany, Secret, Skip, Span, Then, Tls};
+use crate::alarm::{Alarm, OnError};
 use crate::args::ConnectArgs;
 use crate::destinations::Place;
 use crate::explain::Problem;
-use crate::password::Source;
+use crate::password::{self, Source};
 
 /// What is fetched of an account, and where to.
 #[derive(Debug)]
@@ -85,6 +87,19 @@ impl Config {
     pub(crate) fn interval(&self, name: &str) -> Duration {
         const USUAL: Duration = Duration::from_secs(5 * 60);
         self.accounts.get(name).and_then(|table| table.interval).map_or(USUAL, |span| span.0)
+    }
+
+    /// Who is told when runs go wrong.
+    pub(crate) fn alarm(&self, name: &str) -> Option<Alarm> {
+        const USUAL: u32 = 3;
+        let on_error = self.accounts.get(name)?.on_error.as_ref()?;
+        let command = match &on_error.command {
+            OneOrMany::One(line) => OnError::Shell(line.clone()),
+            OneOrMany::Many(words) => OnError::Program(words.clone()),
+        };
+        let mut secrets: Vec<OsString> = self.secret_variables().collect();
+        secrets.push(password::VARIABLE.into());
+        Some(Alarm { command, after: on_error.after.map_or(USUAL, NonZeroU32::get), secrets })
     }
 
     /// What is to become of its mail.

@@ -9,6 +9,7 @@
 )]
 
 mod accounts;
+mod alarm;
 mod delivering;
 mod demo;
 mod durable;
