@@ -171,10 +171,12 @@ pub(crate) fn remember(
         let mut changes = Vec::new();
         for (known, key) in batch {
             changes.push(Change::Delivered { key: key.clone(), received: None });
+            changes.extend(known.since(key));
             for other in &known.or {
                 // That the server lists it under this name is a guess: it is not missed if it does not.
                 let key = self::key(other);
                 changes.push(Change::Delivered { key: key.clone(), received: None });
+                changes.extend(known.since(&key));
                 changes.push(Change::Vanished { key });
             }
         }

@@ -336,6 +336,13 @@ pub enum Change {
         /// Why, in words.
         reason: String,
     },
+    /// It is known since then, if no earlier time is. Of what the ledger does not have, nothing is noted.
+    Since {
+        /// Which message.
+        key: MessageKey,
+        /// When it was first heard of: from then on the days count that it stays on the server.
+        seen: SystemTime,
+    },
     /// It is to be tried again as if it had never failed.
     Forgiven {
         /// Which message.

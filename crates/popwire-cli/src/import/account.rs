@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
-use popwire_retriever::AccountKey;
+use popwire_retriever::{AccountKey, Change, MessageKey};
 use toml::Value;
 
 /// What an importer found.
@@ -90,6 +91,13 @@ pub(crate) struct Known {
 impl Known {
     pub(super) fn new(uid: impl Into<Vec<u8>>) -> Self {
         Self { uid: uid.into(), ..Self::default() }
+    }
+
+    /// When it was fetched, for the ledger.
+    pub(super) fn since(&self, key: &MessageKey) -> Option<Change> {
+        let seconds = u64::try_from(self.at?).ok()?;
+        let seen = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?;
+        Some(Change::Since { key: key.clone(), seen })
     }
 }
 

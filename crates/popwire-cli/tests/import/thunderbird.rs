@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use popwire_interop::testdata;
 
@@ -47,6 +48,24 @@ fn what_thunderbird_has_fetched_does_not_come_again() {
         ["\"al@imap\": it is left out: it is fetched by IMAP", "\"My ISP\": its password is locked up"]
     {
         assert!(warnings.contains(part), "{part} in {warnings}");
+    }
+}
+
+#[test]
+fn what_has_been_there_for_long_goes_when_its_time_is_over() {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let day = 24 * 60 * 60;
+    // Thunderbird was to leave mail there for 21 days, and so is popwire.
+    for (days, left) in [(20, IDS.len() + 1), (22, 1)] {
+        let world = world();
+        let state = ".thunderbird/7jpis5wv.default-default/Mail/127.0.0.1/popstate.dat";
+        let text = fs::read_to_string(world.path(state)).unwrap();
+        let then = text.replace(" 1795443606\n", &format!(" {}\n", now - days * day));
+        assert_ne!(text, then);
+        world.write(state, &then);
+        world.import("thunderbird");
+        assert_eq!(world.fetched("My-ISP"), ["big"]);
+        assert_eq!(world.server.maildrop("alice").unwrap().len().unwrap(), left, "{days} days");
     }
 }
 

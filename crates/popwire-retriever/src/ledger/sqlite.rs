@@ -411,6 +411,12 @@ impl Writer<'_> {
                 "failures = failures + 1, reason = ?5",
                 &[Value::Text(reason.clone())],
             ),
+            Change::Since { key, seen } => {
+                let query = "UPDATE message SET seen = min(seen, ?4) \
+                             WHERE account = ?1 AND identity = ?2 AND occurrence = ?3";
+                let values = params![self.account, key.identity.to_octets(), key.occurrence, seconds(*seen)];
+                self.transaction.prepare_cached(query)?.execute(values).map(drop)
+            }
             Change::Forgiven { key } => self.update(key, "failures = 0, reason = NULL"),
             Change::DeletePending { key } => self.change(key, State::DeletePending, "1"),
             Change::Gone { key } => {

@@ -1,6 +1,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::*;
 use crate::identity::Identity;
@@ -286,6 +287,21 @@ fn a_ledger_of_the_first_version_is_brought_up_to_date() {
     let ledger = open(home.path());
     assert_eq!(state(&ledger, &key(9)), Some(State::Delivered));
     assert_eq!(ledger.last_run(&account()).unwrap(), None);
+}
+
+#[test]
+fn a_message_may_be_known_for_longer_than_the_ledger_is() {
+    let home = tempfile::tempdir().unwrap();
+    let ledger = open(home.path());
+    let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+    let since = |seconds| Change::Since { key: key(1), seen: at(seconds) };
+    let seen = || ledger.entry(&account(), &key(1)).unwrap().map(|entry| entry.seen);
+    ledger.record(&account(), &[since(1000)]).unwrap();
+    assert_eq!(seen(), None);
+    ledger.record(&account(), &[Change::Delivered { key: key(1), received: None }, since(1000)]).unwrap();
+    assert_eq!(seen(), Some(at(1000)));
+    ledger.record(&account(), &[since(u64::MAX / 4)]).unwrap();
+    assert_eq!(seen(), Some(at(1000)));
 }
 
 #[test]
