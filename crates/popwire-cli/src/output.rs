@@ -7,6 +7,7 @@ use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use indicatif::MultiProgress;
 use serde::Serialize;
+use unicode_width::UnicodeWidthStr;
 
 use crate::args::{Color, OutputArgs};
 use crate::explain::{Exit, Problem};
@@ -33,6 +34,8 @@ pub(crate) struct Output {
     streams: Arc<Mutex<Streams>>,
     /// What moves on stderr; it makes room for lines.
     bars: MultiProgress,
+    /// The columns of the longest of the names that bars may have.
+    name_columns: usize,
     colors: ColorChoice,
     verbosity: Verbosity,
     json: bool,
@@ -60,6 +63,7 @@ impl Output {
                 failed: None,
             })),
             bars: MultiProgress::new(),
+            name_columns: 0,
             colors,
             verbosity: match args.verbose {
                 _ if args.quiet => Verbosity::Quiet,
@@ -74,6 +78,15 @@ impl Output {
     /// Where moving bars are drawn, one below the other.
     pub(crate) fn bars(&self) -> &MultiProgress {
         &self.bars
+    }
+
+    /// Lets the bars of these accounts stand one below the other.
+    pub(crate) fn align<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) {
+        self.name_columns = names.into_iter().map(UnicodeWidthStr::width).max().unwrap_or(0);
+    }
+
+    pub(crate) fn name_columns(&self) -> usize {
+        self.name_columns
     }
 
     fn streams(&self) -> MutexGuard<'_, Streams> {

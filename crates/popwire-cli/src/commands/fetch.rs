@@ -51,6 +51,7 @@ pub(super) fn run(args: &FetchArgs, output: &mut Output) -> Result<Exit, Problem
         worst = worst.worse(problem.exit);
         not_begun(name, config.as_ref(), &ledger, &problem, output);
     }
+    output.align(names.iter().map(String::as_str).filter(|name| !settings::is_url(name)));
     let next = AtomicUsize::new(0);
     let ends = thread::scope(|scope| {
         let work = || {

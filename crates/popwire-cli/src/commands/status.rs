@@ -9,15 +9,19 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use popwire_retriever::{AccountKey, LastRun, Ledger as _, SqliteLedger, State};
 use serde::Serialize;
 
-use crate::args::StatusArgs;
+use crate::args::{ConnectArgs, StatusArgs};
+use crate::config::Config;
 use crate::explain::{self, Exit, Problem};
 use crate::output::Output;
+use crate::settings::Account;
 use crate::state;
 use crate::text;
 
 /// What is told of an account.
 struct Status {
     account: AccountKey,
+    /// Its name in the configuration.
+    name: Option<String>,
     last: LastRun,
     /// How many messages are in which state.
     counts: [(State, u64); State::ALL.len()],
@@ -25,7 +29,7 @@ struct Status {
 
 pub(super) fn run(args: &StatusArgs, output: &mut Output) -> Result<Exit, Problem> {
     let ledger = state::open(&args.state, output)?;
-    let all = all(&ledger)?;
+    let all = all(&ledger, &names(output))?;
     if let Some(path) = &args.prometheus {
         write(path, &metrics(&all)).map_err(|error| {
             let what = format!("{} cannot be written: {error}", path.display());
@@ -44,7 +48,17 @@ pub(super) fn run(args: &StatusArgs, output: &mut Output) -> Result<Exit, Proble
     Ok(worst)
 }
 
-fn all(ledger: &SqliteLedger) -> Result<Vec<Status>, Problem> {
+/// What the accounts of the configuration are called, as far as there is one that can be read.
+fn names(output: &Output) -> Vec<(AccountKey, String)> {
+    let Ok(config) = Config::load() else { return Vec::new() };
+    let name = |name: &String| {
+        let account = Account::configured(&config, name, &ConnectArgs::default(), output).ok()?;
+        Some((account.key(), name.clone()))
+    };
+    config.accounts.keys().filter_map(name).collect()
+}
+
+fn all(ledger: &SqliteLedger, names: &[(AccountKey, String)]) -> Result<Vec<Status>, Problem> {
     let failed = |error| explain::ledger(&error);
     let mut all = Vec::new();
     for account in ledger.accounts().map_err(failed)? {
@@ -61,16 +75,20 @@ fn all(ledger: &SqliteLedger) -> Result<Vec<Status>, Problem> {
                 true
             })
             .map_err(failed)?;
-        all.push(Status { account, last, counts });
+        let name = names.iter().find(|(key, _)| *key == account).map(|(_, name)| name.clone());
+        all.push(Status { account, name, last, counts });
     }
     Ok(all)
 }
 
 impl Status {
-    /// `alice@pop.example.org: ok 5 min ago; 1284 messages here`
+    /// `isp (alice@pop.example.org): ok 5 min ago; 1284 messages here`
     fn line(&self) -> String {
         let Self { account, last, .. } = self;
-        let mut line = format!("{account}: ");
+        let mut line = match &self.name {
+            Some(name) => format!("{name} ({account}): "),
+            None => format!("{account}: "),
+        };
         if last.run.exit == 0 {
             line.push_str(&format!("ok {}", ago(last.at)));
         } else {
@@ -96,6 +114,7 @@ impl Status {
         Event {
             event: "status",
             account: self.account.as_str(),
+            name: self.name.as_deref(),
             at: seconds(*at),
             good: good.map(seconds),
             exit: run.exit,
@@ -111,6 +130,8 @@ impl Status {
 struct Event<'a> {
     event: &'static str,
     account: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
     at: u64,
     good: Option<u64>,
     exit: u8,

@@ -6,6 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use popwire::Error;
 use popwire_retriever::{Action, Cause, Delivered, Failure, Listed, Notice, Observer, Plan};
 use serde::Serialize;
+use unicode_width::UnicodeWidthStr as _;
 
 use crate::output::{Output, Verbosity};
 use crate::text;
@@ -90,7 +91,8 @@ impl Observer for Progress<'_> {
                 self.show(listed, *action);
             }
         } else if self.output.shows_progress() && self.messages > 0 {
-            self.bar = self.output.bars().add(bar(self.account, octets));
+            self.bar =
+                self.output.bars().add(bar(self.account, self.output.name_columns(), self.messages, octets));
         }
     }
 
@@ -198,27 +200,46 @@ fn title(message: &Listed) -> String {
     }
 }
 
-fn bar(account: &str, octets: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template(&template(account, octets, text::columns(&io::stderr())))
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
+fn bar(account: &str, names: usize, messages: usize, octets: u64) -> ProgressBar {
+    let name = text::fit(account, names.max(account.width()));
+    let style =
+        ProgressStyle::with_template(&template(name.width(), messages, octets, text::columns(&io::stderr())))
+            .unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::with_draw_target(Some(octets), ProgressDrawTarget::hidden());
     bar.set_style(style.progress_chars("█▉▊▋▌▍▎▏░"));
-    bar.set_prefix(account.to_owned());
+    bar.set_prefix(name);
     bar
 }
 
-/// What fits on one line: a bar that is broken over two cannot be redrawn.
-fn template(account: &str, octets: u64, columns: usize) -> String {
-    /// The counts, the rate and the time left, at their longest, with their gaps.
-    const NUMBERS: usize = 66;
-    let numbers = "{msg}  {decimal_bytes}/{decimal_total_bytes}  {decimal_bytes_per_sec}  eta {eta}";
-    let left = columns.saturating_sub(account.chars().count() + NUMBERS);
-    match left {
-        // Where no size is known there is nothing to measure, and the count of messages has to do.
-        _ if octets == 0 => "{prefix}  {msg}".to_owned(),
-        5.. => format!("{{prefix}}  {{bar:{}}}  {numbers}", left.min(25)),
-        _ if columns >= NUMBERS => numbers.to_owned(),
-        _ => "{msg}  eta {eta}".to_owned(),
+/// What fits on one line: a bar that is broken over two cannot be redrawn. The name stays as long as it can, since there may
+/// be several bars.
+fn template(name: usize, messages: usize, octets: u64, columns: usize) -> String {
+    const GAP: usize = 2;
+    /// `1023.99 MB/1023.99 MB`.
+    const OCTETS: usize = 21 + GAP;
+    /// `1023.99 MB/s`.
+    const RATE: usize = 12 + GAP;
+    /// `eta 59s`.
+    const LEFT: usize = 7 + GAP;
+    const LEAST: usize = 5;
+    let count = 2 * messages.to_string().len() + 1;
+    let room = columns.saturating_sub(name + GAP);
+    let bar = room.saturating_sub(count + OCTETS + RATE + LEFT + GAP);
+    let octets_so_far = "{decimal_bytes}/{decimal_total_bytes}";
+    // Where no size is known there is nothing to measure, and the count of messages has to do.
+    if octets == 0 {
+        "{prefix}  {msg}".to_owned()
+    } else if bar >= LEAST {
+        let bar = bar.min(25);
+        format!("{{prefix}}  {{bar:{bar}}}  {{msg}}  {octets_so_far}  {{decimal_bytes_per_sec}}  eta {{eta}}")
+    } else if room >= count + OCTETS + RATE + LEFT {
+        format!("{{prefix}}  {{msg}}  {octets_so_far}  {{decimal_bytes_per_sec}}  eta {{eta}}")
+    } else if room >= count + OCTETS + LEFT {
+        format!("{{prefix}}  {{msg}}  {octets_so_far}  eta {{eta}}")
+    } else if room >= count + LEFT {
+        "{prefix}  {msg}  eta {eta}".to_owned()
+    } else {
+        "{msg}  eta {eta}".to_owned()
     }
 }
 
@@ -254,5 +275,28 @@ impl<'a> Event<'a> {
     fn about(event: &'static str, account: &'a str, message: &Listed) -> Self {
         let uid = message.uid.as_ref().map(ToString::to_string);
         Self { number: Some(message.number), uid, ..Self::new(event, account) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_goes_and_the_name_goes_last() {
+        let parts = |columns| {
+            let template = template(14, 400, 1, columns);
+            ["{prefix}", "{bar:", "{msg}", "{decimal_bytes}", "_per_sec}", "eta"]
+                .map(|part| if template.contains(part) { part.as_bytes()[1] as char } else { '-' })
+                .into_iter()
+                .collect::<String>()
+        };
+        assert_eq!(parts(200), "pbmdpt");
+        assert_eq!(parts(80), "pbmdpt");
+        assert_eq!(parts(70), "p-mdpt");
+        assert_eq!(parts(60), "p-md-t");
+        assert_eq!(parts(40), "p-m--t");
+        assert_eq!(parts(20), "--m--t");
+        assert_eq!(template(200, 400, 0, 20), "{prefix}  {msg}");
     }
 }

@@ -47,6 +47,8 @@ fn all_accounts_are_fetched_and_each_says_a_line() {
     );
     assert_eq!(world.delivered(), sorted(&MAIL));
     assert_eq!(world.server.maildrop("bob").unwrap().len().unwrap(), 0);
+    let status = with_config(&world, "status");
+    assert!(status.good().out.contains("alice (alice@localhost:"), "{}", status.out);
     assert_eq!(with_config(&world, "fetch --quiet").good().out, "");
 }
 
