@@ -148,7 +148,10 @@ impl Round<'_> {
             .collect();
         let delivered = std::mem::take(&mut self.delivered);
         let mut changes: Vec<Change> = delivered.iter().flat_map(|stop| self.outcome(stop)).collect();
-        changes.extend(stops.iter().map(|stop| self.intention(stop)));
+        changes.extend(stops.iter().map(|stop| {
+            let Parcel { key, received, .. } = &stop.order.parcel;
+            Change::Intended { key: key.clone(), received: *received }
+        }));
         let (ledger, account) = (self.ledger, self.account);
         let noted = if stops.is_empty() {
             ledger.record(account, &changes)
@@ -187,16 +190,6 @@ impl Round<'_> {
         }
     }
 
-    /// All that lack it: what turns out not to be ready is not delivered there, and that is noted then.
-    fn intention(&self, stop: &Stop) -> Change {
-        let Order { parcel, to, .. } = &stop.order;
-        Change::Intended {
-            key: parcel.key.clone(),
-            received: parcel.received,
-            destinations: to.iter().filter_map(|at| self.name(*at)).collect(),
-        }
-    }
-
     fn commit(&mut self, stops: &mut [Stop]) -> Result<(), LedgerError> {
         for at in 0..self.destinations.len() {
             let mut here: Vec<&mut Stop> = stops.iter_mut().filter(|stop| stop.ready.contains(&at)).collect();
@@ -226,27 +219,14 @@ impl Round<'_> {
     }
 
     fn outcome(&self, stop: &Stop) -> Vec<Change> {
-        let Order { parcel, to, .. } = &stop.order;
-        let key = &parcel.key;
+        let Parcel { key, received, .. } = &stop.order.parcel;
         if stop.failure.is_none() {
-            return vec![Change::Delivered { key: key.clone(), received: Some(parcel.received) }];
+            return vec![Change::Delivered { key: key.clone(), received: Some(*received) }];
         }
-        let mut changes = Vec::new();
-        for at in to {
-            let Some(destination) = self.name(*at) else { continue };
-            let key = key.clone();
-            changes.push(if stop.done.iter().any(|(done, _)| done == at) {
-                Change::Has { key, destination }
-            } else {
-                Change::HasNot { key, destination }
-            });
-        }
-        changes.push(Change::Undelivered { key: key.clone() });
-        changes
-    }
-
-    fn name(&self, at: usize) -> Option<String> {
-        self.destinations.get(at).map(|destination| destination.name().to_owned())
+        let names = stop.done.iter().filter_map(|(at, _)| self.destinations.get(*at));
+        let has = names
+            .map(|destination| Change::Has { key: key.clone(), destination: destination.name().to_owned() });
+        has.chain([Change::Undelivered { key: key.clone() }]).collect()
     }
 }
 

@@ -57,19 +57,19 @@ pub trait Ledger: fmt::Debug + Send + Sync {
     /// If the ledger cannot be read.
     fn entry(&self, account: &AccountKey, key: &MessageKey) -> Result<Option<Entry>, LedgerError>;
 
-    /// The entries that are [`State::Intended`], with their destinations.
+    /// The entries that are [`State::Intended`], with the destinations that surely have them, by name.
     ///
     /// # Errors
     ///
     /// If the ledger cannot be read.
-    fn unfinished(&self, account: &AccountKey) -> Result<Vec<(Entry, Vec<Delivery>)>, LedgerError>;
+    fn unfinished(&self, account: &AccountKey) -> Result<Vec<(Entry, Vec<String>)>, LedgerError>;
 
-    /// The destinations that have this message already, or may have it.
+    /// The destinations that surely have this message, though others lack it, by name.
     ///
     /// # Errors
     ///
     /// If the ledger cannot be read.
-    fn deliveries(&self, account: &AccountKey, key: &MessageKey) -> Result<Vec<Delivery>, LedgerError>;
+    fn deliveries(&self, account: &AccountKey, key: &MessageKey) -> Result<Vec<String>, LedgerError>;
 
     /// Notes changes, in order, durably, all or none of them.
     ///
@@ -260,24 +260,6 @@ impl fmt::Display for State {
     }
 }
 
-/// What one destination has of a message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Delivery {
-    /// [`Destination::name`](crate::Destination::name).
-    pub destination: String,
-    /// Whether the destination surely has the message; otherwise it may have it.
-    pub done: bool,
-}
-
-impl Delivery {
-    /// A destination, and whether it has the message for sure.
-    #[must_use]
-    pub fn new(destination: impl Into<String>, done: bool) -> Self {
-        Self { destination: destination.into(), done }
-    }
-}
-
 /// Something to be noted about a message. A message that is not in the ledger yet gets an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -300,18 +282,9 @@ pub enum Change {
         key: MessageKey,
         /// What was received.
         received: Received,
-        /// Where it goes to, without the destinations that have it already.
-        destinations: Vec<String>,
     },
     /// A destination has it, durably.
     Has {
-        /// Which message.
-        key: MessageKey,
-        /// The destination.
-        destination: String,
-    },
-    /// A destination has not got it.
-    HasNot {
         /// Which message.
         key: MessageKey,
         /// The destination.

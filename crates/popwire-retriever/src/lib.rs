@@ -88,8 +88,8 @@ pub use fetch::{
 };
 pub use identity::{AccountKey, Hash, HeaderHash, Identity, Mark, MessageKey};
 pub use ledger::{
-    AccountLock, Change, Delivery, Entry, Known, LastRun, Ledger, LedgerError, Received, Recollection,
-    RunNote, Salvage, SqliteLedger, State,
+    AccountLock, Change, Entry, Known, LastRun, Ledger, LedgerError, Received, Recollection, RunNote,
+    Salvage, SqliteLedger, State,
 };
 pub use lmtp::LmtpDestination;
 pub use mbox::MboxDestination;

@@ -323,8 +323,7 @@ impl Reception<'_> {
         let mut to: Vec<usize> = (0..self.destinations.len()).collect();
         if item.known.as_ref().is_some_and(|known| known.state == State::Seen) {
             let deliveries = self.ledger.deliveries(self.account, key)?;
-            let has = |name: &String| deliveries.iter().any(|one| one.done && one.destination == *name);
-            to.retain(|at| !self.destinations.get(*at).is_some_and(has));
+            to.retain(|at| !self.destinations.get(*at).is_some_and(|name| deliveries.contains(name)));
         }
         if let Some(marks) = &self.run.marks {
             let mark = Mark::new(self.account, key, &received.content);

@@ -18,25 +18,22 @@ impl Fetch<'_> {
             let mut missing = false;
             for destination in &mut self.destinations {
                 let name = destination.name().to_owned();
-                let noted = deliveries.iter().find(|delivery| delivery.destination == name);
-                let has = match noted {
-                    Some(delivery) if delivery.done => true,
-                    Some(_) if destination.remembers() => {
-                        if !found.contains_key(&name) {
-                            found.insert(name.clone(), destination.marks()?);
-                        }
-                        mark.is_some_and(|mark| found.get(&name).is_some_and(|marks| marks.contains(&mark)))
+                let has = if deliveries.contains(&name) {
+                    true
+                } else if destination.remembers() {
+                    if !found.contains_key(&name) {
+                        found.insert(name.clone(), destination.marks()?);
                     }
-                    // It had not come to this destination, which may be a new one; or nobody can tell.
-                    _ => false,
-                };
-                missing |= !has;
-                let (key, destination) = (key.clone(), name);
-                changes.push(if has {
-                    Change::Has { key, destination }
+                    mark.is_some_and(|mark| found.get(&name).is_some_and(|marks| marks.contains(&mark)))
                 } else {
-                    Change::HasNot { key, destination }
-                });
+                    // Nobody can tell.
+                    false
+                };
+                if has {
+                    changes.push(Change::Has { key: key.clone(), destination: name });
+                } else {
+                    missing = true;
+                }
             }
             let key = key.clone();
             if missing {

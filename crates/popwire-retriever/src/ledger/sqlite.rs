@@ -1,7 +1,7 @@
 //! The ledger of one machine: a file of SQLite's, which several processes may use at once.
 
-use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::cell::Cell;
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -14,8 +14,8 @@ use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, Transaction
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    AccountLock, Change, Delivery, Entry, Known, LastRun, Ledger, LedgerError, LedgerErrorKind, Received,
-    Recollection, RunNote, Salvage, State, salvage, schema,
+    AccountLock, Change, Entry, Known, LastRun, Ledger, LedgerError, LedgerErrorKind, Received, Recollection,
+    RunNote, Salvage, State, salvage, schema,
 };
 use crate::flock::{self, Hold};
 use crate::folder;
@@ -132,7 +132,7 @@ impl Ledger for SqliteLedger {
         Ok(found.map_err(|error| self.failed(error))?.flatten())
     }
 
-    fn unfinished(&self, account: &AccountKey) -> Result<Vec<(Entry, Vec<Delivery>)>, LedgerError> {
+    fn unfinished(&self, account: &AccountKey) -> Result<Vec<(Entry, Vec<String>)>, LedgerError> {
         let intended = {
             let connection = self.connection();
             let query = format!("{ENTRY} WHERE account = {ACCOUNT} AND state = {}", number(State::Intended));
@@ -151,17 +151,15 @@ impl Ledger for SqliteLedger {
             .collect()
     }
 
-    fn deliveries(&self, account: &AccountKey, key: &MessageKey) -> Result<Vec<Delivery>, LedgerError> {
+    fn deliveries(&self, account: &AccountKey, key: &MessageKey) -> Result<Vec<String>, LedgerError> {
         let connection = self.connection();
         let query = format!(
-            "SELECT name, done FROM delivery JOIN destination ON destination.id = delivery.destination \
-             WHERE account = {ACCOUNT} AND identity = ?2 AND occurrence = ?3 ORDER BY name"
+            "SELECT name FROM delivery JOIN destination ON destination.id = delivery.destination \
+             WHERE account = {ACCOUNT} AND identity = ?2 AND occurrence = ?3 AND done ORDER BY name"
         );
         let found = connection.prepare_cached(&query).and_then(|mut statement| {
             let key = params![account.as_str(), key.identity.to_octets(), key.occurrence];
-            let rows = statement
-                .query_map(key, |row| Ok(Delivery { destination: row.get(0)?, done: row.get(1)? }))?;
-            rows.collect()
+            statement.query_map(key, |row| row.get(0))?.collect()
         });
         found.map_err(|error| self.failed(error))
     }
@@ -351,7 +349,7 @@ fn record(connection: &mut Connection, account: &AccountKey, changes: &[Change])
     let transaction = Transaction::new(connection, TransactionBehavior::Immediate)?;
     let id = account_id_or_new(&transaction, account)?;
     let now = seconds(SystemTime::now());
-    let writer = Writer { transaction: &transaction, account: id, now, destinations: RefCell::default() };
+    let writer = Writer { transaction: &transaction, account: id, now, noted: Cell::default() };
     changes.iter().try_for_each(|change| writer.write(change))?;
     transaction.commit()
 }
@@ -373,8 +371,8 @@ struct Writer<'a> {
     transaction: &'a Transaction<'a>,
     account: i64,
     now: i64,
-    /// The numbers of the destinations that were asked for.
-    destinations: RefCell<HashMap<String, i64>>,
+    /// Whether there is any row about destinations, once that was asked. Mostly there is none.
+    noted: Cell<Option<bool>>,
 }
 
 impl Writer<'_> {
@@ -387,20 +385,13 @@ impl Writer<'_> {
                 &[size(*octets)],
             ),
             Change::Vanished { key } => self.update(key, "present = 0"),
-            Change::Intended { key, received, destinations } => {
-                self.received(INTENDED, key, State::Intended, Some(received))?;
-                destinations.iter().try_for_each(|destination| self.deliver(key, destination, false))
+            Change::Intended { key, received } => {
+                self.received(INTENDED, key, State::Intended, Some(received))
             }
-            Change::Has { key, destination } => self.deliver(key, destination, true),
-            Change::HasNot { key, destination } => {
-                let query = "DELETE FROM delivery WHERE account = ?1 AND identity = ?2 AND occurrence = ?3 \
-                             AND destination = (SELECT id FROM destination WHERE name = ?4)";
-                let key = params![self.account, key.identity.to_octets(), key.occurrence, destination];
-                self.transaction.prepare_cached(query)?.execute(key).map(drop)
-            }
+            Change::Has { key, destination } => self.has(key, destination),
             Change::Delivered { key, received } => {
                 self.received(DELIVERED, key, State::Delivered, received.as_ref())?;
-                self.delete("delivery", key)
+                if self.is_noted()? { self.delete("delivery", key) } else { Ok(()) }
             }
             Change::Undelivered { key } => {
                 self.change(key, State::Seen, &format!("state = {}", number(State::Intended)))
@@ -513,27 +504,26 @@ impl Writer<'_> {
         self.transaction.prepare_cached(&query)?.execute(key).map(drop)
     }
 
-    fn deliver(&self, key: &MessageKey, destination: &str, done: bool) -> rusqlite::Result<()> {
-        let destination = self.destination(destination)?;
-        // What a destination surely has it does not lose by being intended again.
+    fn has(&self, key: &MessageKey, destination: &str) -> rusqlite::Result<()> {
+        self.noted.set(Some(true));
+        let insert = "INSERT INTO destination (name) VALUES (?1) ON CONFLICT DO NOTHING";
+        self.transaction.prepare_cached(insert)?.execute([destination])?;
+        // Once there were rows of what was only intended for a destination, and not done.
         let query = "INSERT INTO delivery (account, identity, occurrence, destination, done) \
-                     VALUES (?1, ?2, ?3, ?4, ?5) \
-                     ON CONFLICT DO UPDATE SET done = max(done, ?5)";
-        let values = params![self.account, key.identity.to_octets(), key.occurrence, destination, done];
+                     VALUES (?1, ?2, ?3, (SELECT id FROM destination WHERE name = ?4), 1) \
+                     ON CONFLICT DO UPDATE SET done = 1";
+        let values = params![self.account, key.identity.to_octets(), key.occurrence, destination];
         self.transaction.prepare_cached(query)?.execute(values).map(drop)
     }
 
-    /// The number of a destination, which it is given if it has none.
-    fn destination(&self, name: &str) -> rusqlite::Result<i64> {
-        if let Some(id) = self.destinations.borrow().get(name) {
-            return Ok(*id);
+    fn is_noted(&self) -> rusqlite::Result<bool> {
+        if let Some(noted) = self.noted.get() {
+            return Ok(noted);
         }
-        let insert = "INSERT INTO destination (name) VALUES (?1) ON CONFLICT DO NOTHING";
-        self.transaction.prepare_cached(insert)?.execute([name])?;
-        let query = "SELECT id FROM destination WHERE name = ?1";
-        let id = self.transaction.prepare_cached(query)?.query_row([name], |row| row.get(0))?;
-        self.destinations.borrow_mut().insert(name.to_owned(), id);
-        Ok(id)
+        let query = "SELECT EXISTS (SELECT 1 FROM delivery WHERE account = ?1)";
+        let noted = self.transaction.prepare_cached(query)?.query_row([self.account], |row| row.get(0))?;
+        self.noted.set(Some(noted));
+        Ok(noted)
     }
 
     fn forget(&self, key: &MessageKey) -> rusqlite::Result<()> {

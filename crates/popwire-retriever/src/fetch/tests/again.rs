@@ -448,7 +448,6 @@ fn what_a_crash_left_intended_is_looked_up() {
             true
         })
         .unwrap();
-    let maildir = format!("maildir:{}", world.home.path().join("Mail").display());
     for (at, entry) in entries.iter().enumerate() {
         let mut received = crate::Received {
             listed: entry.listed,
@@ -460,9 +459,8 @@ fn what_a_crash_left_intended_is_looked_up() {
         if at == 1 {
             received.content = [0; 32];
         }
-        let destinations = vec![maildir.clone()];
         let key = entry.key.clone();
-        world.ledger.record(&account, &[Change::Intended { key, received, destinations }]).unwrap();
+        world.ledger.record(&account, &[Change::Intended { key, received }]).unwrap();
     }
     fs::remove_file(
         fs::read_dir(world.home.path().join("Mail/new"))
