@@ -1,13 +1,7 @@
 //! A mail store that takes messages by LMTP, as Dovecot and Cyrus do.
 
-use std::collections::HashSet;
-use std::time::Duration;
-
-use crate::DeliveryError;
-use crate::destination::{Destination, Parcel};
-use crate::envelope::{Mailbox, Sender};
-use crate::identity::Mark;
-use crate::transfer::{Place, Protocol, Roots, SmtpSecurity, Transfer, Way};
+use crate::envelope::Mailbox;
+use crate::transfer::{Place, Protocol, Roots, SmtpSecurity, Transfer, Way, delivers_by_transfer};
 
 /// Hands messages to a server by LMTP (RFC 2033), over TCP or a socket in the file system, for one recipient.
 ///
@@ -41,49 +35,9 @@ impl LmtpDestination {
         };
         Self(Transfer::new(format!("lmtp:{place} {recipient}"), way, recipient))
     }
-
-    /// Whom the server is told to be the sender; [`Sender::ReturnPath`] if this is not called.
-    #[must_use]
-    pub fn sender(mut self, sender: Sender) -> Self {
-        self.0.sender = sender;
-        self
-    }
-
-    /// How long the server may take for each answer, and for taking each piece of a message; twice as long for the answer
-    /// to the message.
-    #[must_use]
-    pub fn patience(mut self, patience: Duration) -> Self {
-        self.0.patience = patience;
-        self
-    }
 }
 
-impl Destination for LmtpDestination {
-    fn name(&self) -> &str {
-        &self.0.name
-    }
-
-    /// Connects, and is greeted.
-    fn check(&mut self) -> Result<(), DeliveryError> {
-        self.0.check()
-    }
-
-    fn remembers(&self) -> bool {
-        false
-    }
-
-    fn marks(&mut self) -> Result<HashSet<Mark>, DeliveryError> {
-        Ok(HashSet::new())
-    }
-
-    fn prepare(&mut self, parcels: &[&Parcel]) -> Vec<Result<(), DeliveryError>> {
-        self.0.prepare(parcels)
-    }
-
-    fn commit(&mut self, parcels: &[&Parcel]) -> Vec<Result<String, DeliveryError>> {
-        self.0.commit(parcels)
-    }
-}
+delivers_by_transfer!(LmtpDestination);
 
 #[cfg(test)]
 mod tests;

@@ -1,16 +1,11 @@
 //! A mail server that takes messages by SMTP.
 
-use std::collections::HashSet;
 use std::io;
-use std::time::Duration;
 
 use popwire::Secret;
 
-use crate::DeliveryError;
-use crate::destination::{Destination, Parcel};
-use crate::envelope::{Mailbox, Sender};
-use crate::identity::Mark;
-use crate::transfer::{Place, Protocol, Roots, SmtpSecurity, Transfer, Way};
+use crate::envelope::Mailbox;
+use crate::transfer::{Place, Protocol, Roots, SmtpSecurity, Transfer, Way, delivers_by_transfer};
 
 /// Hands messages to a server by SMTP (RFC 5321), for one recipient.
 ///
@@ -55,49 +50,9 @@ impl SmtpDestination {
         self.0.way.roots = Roots::from_pem(pem)?;
         Ok(self)
     }
-
-    /// Whom the server is told to be the sender; [`Sender::ReturnPath`] if this is not called.
-    #[must_use]
-    pub fn sender(mut self, sender: Sender) -> Self {
-        self.0.sender = sender;
-        self
-    }
-
-    /// How long the server may take for each answer, and for taking each piece of a message; twice as long for the answer
-    /// to the message.
-    #[must_use]
-    pub fn patience(mut self, patience: Duration) -> Self {
-        self.0.patience = patience;
-        self
-    }
 }
 
-impl Destination for SmtpDestination {
-    fn name(&self) -> &str {
-        &self.0.name
-    }
-
-    /// Connects, and is greeted and logged in.
-    fn check(&mut self) -> Result<(), DeliveryError> {
-        self.0.check()
-    }
-
-    fn remembers(&self) -> bool {
-        false
-    }
-
-    fn marks(&mut self) -> Result<HashSet<Mark>, DeliveryError> {
-        Ok(HashSet::new())
-    }
-
-    fn prepare(&mut self, parcels: &[&Parcel]) -> Vec<Result<(), DeliveryError>> {
-        self.0.prepare(parcels)
-    }
-
-    fn commit(&mut self, parcels: &[&Parcel]) -> Vec<Result<String, DeliveryError>> {
-        self.0.commit(parcels)
-    }
-}
+delivers_by_transfer!(SmtpDestination);
 
 #[cfg(test)]
 mod tests;

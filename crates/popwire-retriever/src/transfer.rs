@@ -85,6 +85,57 @@ pub(crate) struct Transfer {
     prepared: HashMap<Mark, Look>,
 }
 
+/// What the destinations around a [`Transfer`] have in common.
+macro_rules! delivers_by_transfer {
+    ($destination:ident) => {
+        impl $destination {
+            /// Whom the server is told to be the sender; [`Sender::ReturnPath`](crate::Sender::ReturnPath) if this is not
+            /// called.
+            #[must_use]
+            pub fn sender(mut self, sender: crate::Sender) -> Self {
+                self.0.sender = sender;
+                self
+            }
+
+            /// How long the server may take for each answer, and for taking each piece of a message; twice as long for the
+            /// answer to the message.
+            #[must_use]
+            pub fn patience(mut self, patience: std::time::Duration) -> Self {
+                self.0.patience = patience;
+                self
+            }
+        }
+
+        impl crate::Destination for $destination {
+            fn name(&self) -> &str {
+                &self.0.name
+            }
+
+            /// Connects, is greeted, and logs in if it is to.
+            fn check(&mut self) -> Result<(), crate::DeliveryError> {
+                self.0.check()
+            }
+
+            fn remembers(&self) -> bool {
+                false
+            }
+
+            fn marks(&mut self) -> Result<std::collections::HashSet<crate::Mark>, crate::DeliveryError> {
+                Ok(std::collections::HashSet::new())
+            }
+
+            fn prepare(&mut self, parcels: &[&crate::Parcel]) -> Vec<Result<(), crate::DeliveryError>> {
+                self.0.prepare(parcels)
+            }
+
+            fn commit(&mut self, parcels: &[&crate::Parcel]) -> Vec<Result<String, crate::DeliveryError>> {
+                self.0.commit(parcels)
+            }
+        }
+    };
+}
+pub(crate) use delivers_by_transfer;
+
 /// So many messages in a row that break the connection, and it is not for the messages.
 const BROKEN: u32 = 2;
 

@@ -49,7 +49,8 @@ pub(super) fn run(args: &FetchArgs, output: &mut Output) -> Result<Exit, Problem
     let mut worst = Exit::Ok;
     for (name, problem) in failed {
         worst = worst.worse(problem.exit);
-        not_begun(name, config.as_ref(), &ledger, &problem, output);
+        // A dry run changes nothing, and nobody is told of it.
+        not_begun(name, config.as_ref().filter(|_| !args.dry_run), &ledger, &problem, output);
     }
     output.align(names.iter().map(String::as_str).filter(|name| !settings::is_url(name)));
     let next = AtomicUsize::new(0);

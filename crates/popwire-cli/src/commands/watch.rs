@@ -46,6 +46,7 @@ pub(super) fn run(args: &WatchArgs, output: &mut Output) -> Result<Exit, Problem
     listen(tell.clone(), Arc::clone(&stop))?;
     // Without systemd there is nobody to tell.
     let _ = sd_notify::notify(&[NotifyState::Ready]);
+    output.align(watched.accounts.keys().map(String::as_str));
     output.note(Verbosity::Normal, &format!("watching {}", watched.names()));
     while !stop.load(Ordering::Relaxed) {
         for name in watched.due() {

@@ -1,11 +1,12 @@
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::*;
 use crate::destination::testing::parcel;
 use crate::transfer::testing::{Part, Talk, play};
+use crate::{DeliveryError, Destination as _, Parcel};
 
 fn destination(place: &str) -> LmtpDestination {
     LmtpDestination::new(place, Mailbox::new("bob").unwrap()).patience(Duration::from_secs(10))

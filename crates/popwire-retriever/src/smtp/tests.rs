@@ -2,6 +2,7 @@ use std::io::{BufRead as _, BufReader};
 use std::net::TcpStream;
 use std::sync::{Arc, LazyLock};
 use std::thread;
+use std::time::Duration;
 
 use popwire_interop::smtpd::Smtpd;
 use rcgen::{CertifiedKey, KeyPair};
@@ -12,6 +13,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use super::*;
 use crate::destination::testing::parcel;
 use crate::transfer::testing::{Part, Talk, play};
+use crate::{DeliveryError, Destination as _, Parcel};
 
 static CERTIFIED: LazyLock<CertifiedKey<KeyPair>> =
     LazyLock::new(|| rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap());
